@@ -1,0 +1,237 @@
+/*
+ * AMD SEV host emulation: property, CPUID and MSRs
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "cpu.h"
+#include "exec/helper-proto.h"
+#include "exec/cputlb.h"
+#include "system/tcg.h"
+#include "tcg/helper-tcg.h"
+#include "sev_host.h"
+#include "hw/i386/amd-mee.h"
+#include "hw/misc/amd-psp.h"
+
+/*
+ * C-bit, raw width and reduction have to fit each other: an unmodified Linux
+ * derives the mask of its MMIO SPTEs from them, and silently turns SEV-ES off
+ * if no reserved bit is left.  48 - 5 = 43 usable bits, the C-bit above all.
+ */
+bool sev_host_realize(X86CPU *cpu, Error **errp)
+{
+    CPUX86State *env = &cpu->env;
+
+    if (!cpu->sev_host) {
+        return true;
+    }
+    if (!tcg_enabled()) {
+        error_setg(errp, "sev-host=on needs the TCG accelerator");
+        return false;
+    }
+    if (!(env->features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM) ||
+        !(env->features[FEAT_8000_0001_ECX] & CPUID_EXT3_SVM) ||
+        !(env->features[FEAT_SVM] & CPUID_SVM_NPT)) {
+        error_setg(errp, "sev-host=on needs a 64-bit CPU with svm and npt");
+        return false;
+    }
+    if (cpu->phys_bits == 0) {
+        cpu->phys_bits = SEV_PHYS_BITS;
+    }
+    if (cpu->phys_bits != SEV_PHYS_BITS) {
+        error_setg(errp, "sev-host=on needs phys-bits=%d", SEV_PHYS_BITS);
+        return false;
+    }
+    env->cpuid_xlevel = MAX(env->cpuid_xlevel, 0x80000021);
+    if (!cpu->sev_vmsa) {
+        cpu->sev_vmsa = g_malloc0(TARGET_PAGE_SIZE);
+    }
+    amd_mee_create(SEV_MAX_ASID);
+    return true;
+}
+
+static uint32_t cpuid_8000001f_eax(void)
+{
+    return R_CPUID_8000001F_EAX_SME_MASK |
+           R_CPUID_8000001F_EAX_SEV_MASK |
+           R_CPUID_8000001F_EAX_VM_PAGE_FLUSH_MASK |
+           R_CPUID_8000001F_EAX_SEV_ES_MASK |
+           R_CPUID_8000001F_EAX_SME_COHERENT_MASK |
+           R_CPUID_8000001F_EAX_DEBUG_SWAP_MASK;
+}
+
+void sev_host_cpuid(X86CPU *cpu, uint32_t index, uint32_t *eax, uint32_t *ebx,
+                    uint32_t *ecx, uint32_t *edx)
+{
+    if (!cpu->sev_host) {
+        return;
+    }
+    switch (index) {
+    case 0x8000000a:
+        /* More than there are encrypted guests: the others need ASIDs, too */
+        *ebx = 0x8000;
+        break;
+    case 0x8000001f:
+        *eax = cpuid_8000001f_eax();
+        *ebx = FIELD_DP32(0, CPUID_8000001F_EBX, CBIT, SEV_CBIT_POS);
+        *ebx = FIELD_DP32(*ebx, CPUID_8000001F_EBX, REDUCTION,
+                          SEV_PHYS_REDUCTION);
+        *ecx = SEV_MAX_ASID;
+        *edx = SEV_MIN_NON_ES_ASID;
+        break;
+    case 0x80000021:
+        *eax |= R_CPUID_80000021_EAX_NO_NESTED_DATA_BP_MASK;
+        break;
+    }
+}
+
+/* What firmware leaves behind */
+void sev_host_reset(X86CPU *cpu)
+{
+    SevHostMsrs *msrs = &cpu->env.sev_msrs;
+
+    if (!cpu->sev_host) {
+        return;
+    }
+    msrs->syscfg = R_SYSCFG_MEM_ENCRYPT_MASK;
+    msrs->hwcr = R_HWCR_SMM_LOCK_MASK | R_HWCR_TSC_FREQ_SEL_MASK;
+}
+
+/* MSRs that hold what was written, apart from bits that do not exist */
+typedef struct SevPlainMsr {
+    uint32_t index;
+    uint64_t writable;
+    size_t offset;
+} SevPlainMsr;
+
+#define PLAIN_MSR(name, field, mask) { \
+    .index = MSR_AMD_##name, \
+    .writable = mask, \
+    .offset = offsetof(CPUX86State, sev_msrs.field), \
+}
+
+/*
+ * SNP_EN and VMPL_EN of SYSCFG do not exist without SEV-SNP.  SMM_LOCK of
+ * HWCR is set for good: until reset nothing can clear it.
+ */
+static const SevPlainMsr plain_msrs[] = {
+    PLAIN_MSR(SYSCFG, syscfg, MAKE_64BIT_MASK(18, 6)),
+    PLAIN_MSR(HWCR, hwcr, MAKE_64BIT_MASK(1, 31)),
+    PLAIN_MSR(TOP_MEM, top_mem, MAKE_64BIT_MASK(23, 29)),
+    PLAIN_MSR(TOP_MEM2, top_mem2, MAKE_64BIT_MASK(23, 29)),
+    PLAIN_MSR(TSEG_BASE, tseg_base, MAKE_64BIT_MASK(17, 31)),
+    PLAIN_MSR(TSEG_MASK, tseg_mask, MAKE_64BIT_MASK(0, 48)),
+    PLAIN_MSR(DR0_MASK, dr_mask[0], UINT32_MAX),
+    PLAIN_MSR(DR1_MASK, dr_mask[1], UINT32_MAX),
+    PLAIN_MSR(DR2_MASK, dr_mask[2], UINT32_MAX),
+    PLAIN_MSR(DR3_MASK, dr_mask[3], UINT32_MAX),
+};
+
+static const SevPlainMsr *find_plain_msr(uint32_t index)
+{
+    for (int i = 0; i < ARRAY_SIZE(plain_msrs); i++) {
+        if (plain_msrs[i].index == index) {
+            return &plain_msrs[i];
+        }
+    }
+    return NULL;
+}
+
+static uint64_t *plain_msr_value(CPUX86State *env, const SevPlainMsr *msr)
+{
+    return (uint64_t *)((char *)env + msr->offset);
+}
+
+static void write_plain_msr(CPUX86State *env, const SevPlainMsr *msr,
+                            uint64_t val)
+{
+    uint64_t *reg = plain_msr_value(env, msr);
+    uint64_t changed = (*reg ^ val) & msr->writable;
+
+    *reg ^= changed;
+    if (msr->index == MSR_AMD_SYSCFG &&
+        (changed & R_SYSCFG_MEM_ENCRYPT_MASK)) {
+        tlb_flush(env_cpu(env));
+    }
+}
+
+/*
+ * VM_PAGE_FLUSH writes back and invalidates the lines of a page that were
+ * cached under a guest's key.  There is no such cache here; what remains is
+ * the faults.  [11:0] is the ASID, above it the linear address.
+ */
+static void write_vm_page_flush(CPUX86State *env, uint64_t val, uintptr_t ra)
+{
+    if (!(val & 0xfff)) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+    }
+}
+
+/* No cache either, but the secure processor wants to know that it was done */
+void helper_wbinvd(CPUX86State *env)
+{
+    if (sev_host(env)) {
+        amd_psp_wbinvd(env_cpu(env)->cpu_index);
+    }
+}
+
+static void require_es_guest(CPUX86State *env, uintptr_t ra)
+{
+    if (!sev_es_guest(env)) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+    }
+}
+
+bool sev_rdmsr(CPUX86State *env, uint32_t index, uint64_t *val, uintptr_t ra)
+{
+    const SevPlainMsr *msr;
+
+    if (!sev_host(env)) {
+        return false;
+    }
+    if (index == MSR_AMD_GHCB) {
+        require_es_guest(env, ra);
+        *val = env->sev.ghcb;
+        return true;
+    }
+    if (index == MSR_AMD_SEV_STATUS) {
+        *val = env->sev.status;
+        return true;
+    }
+    if (index == MSR_AMD_VM_PAGE_FLUSH) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+    }
+    msr = find_plain_msr(index);
+    if (msr) {
+        *val = *plain_msr_value(env, msr);
+    }
+    return msr;
+}
+
+bool sev_wrmsr(CPUX86State *env, uint32_t index, uint64_t val, uintptr_t ra)
+{
+    const SevPlainMsr *msr;
+
+    if (!sev_host(env)) {
+        return false;
+    }
+    if (index == MSR_AMD_GHCB) {
+        require_es_guest(env, ra);
+        env->sev.ghcb = val;
+        return true;
+    }
+    if (index == MSR_AMD_SEV_STATUS) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+    }
+    if (index == MSR_AMD_VM_PAGE_FLUSH) {
+        write_vm_page_flush(env, val, ra);
+        return true;
+    }
+    msr = find_plain_msr(index);
+    if (msr) {
+        write_plain_msr(env, msr, val);
+    }
+    return msr;
+}

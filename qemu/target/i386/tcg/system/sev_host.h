@@ -1,0 +1,164 @@
+/*
+ * AMD SEV host emulation
+ *
+ * What the CPU side of an SEV and SEV-ES capable host consists of:
+ *   sev_cpu.c    property, CPUID and MSRs
+ *   sev_mmu.c    C-bit, reserved address bits, encryption key of an access
+ *   sev_vmsa.c   the register image of an SEV-ES guest
+ *   sev_svm.c    VMRUN, #VMEXIT and #VC
+ * The rest of the i386 target calls what is declared here, one hook per
+ * site, and every hook is a no-op unless the CPU has sev-host=on.
+ * Section names in comments are those of the AMD64 APM, volume 2.
+ *
+ * QEMU interface:
+ *  + bool property "sev-host" of an x86 CPU, TCG system emulation only
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef I386_TCG_SEV_HOST_H
+#define I386_TCG_SEV_HOST_H
+
+#include "qapi/error.h"
+#include "cpu.h"
+#include "hw/registerfields.h"
+
+#define SEV_CBIT_POS            51
+#define SEV_CBIT                (1ULL << SEV_CBIT_POS)
+#define SEV_PHYS_BITS           48      /* raw width, CPUID 8000_0008.EAX */
+#define SEV_PHYS_REDUCTION      5
+#define SEV_MAX_ASID            509     /* CPUID 8000_001F.ECX */
+#define SEV_MIN_NON_ES_ASID     100     /* CPUID 8000_001F.EDX */
+
+FIELD(CPUID_8000001F_EAX, SME, 0, 1)
+FIELD(CPUID_8000001F_EAX, SEV, 1, 1)
+FIELD(CPUID_8000001F_EAX, VM_PAGE_FLUSH, 2, 1)
+FIELD(CPUID_8000001F_EAX, SEV_ES, 3, 1)
+FIELD(CPUID_8000001F_EAX, SME_COHERENT, 10, 1)
+FIELD(CPUID_8000001F_EAX, DEBUG_SWAP, 14, 1)
+FIELD(CPUID_8000001F_EBX, CBIT, 0, 6)
+FIELD(CPUID_8000001F_EBX, REDUCTION, 6, 6)
+FIELD(CPUID_80000021_EAX, NO_NESTED_DATA_BP, 0, 1)
+
+#define MSR_AMD_SYSCFG          0xc0010010
+#define MSR_AMD_HWCR            0xc0010015
+#define MSR_AMD_TOP_MEM         0xc001001a
+#define MSR_AMD_TOP_MEM2        0xc001001d
+#define MSR_AMD_TSEG_BASE       0xc0010112
+#define MSR_AMD_TSEG_MASK       0xc0010113
+#define MSR_AMD_VM_PAGE_FLUSH   0xc001011e
+#define MSR_AMD_GHCB            0xc0010130
+#define MSR_AMD_SEV_STATUS      0xc0010131
+#define MSR_AMD_DR1_MASK        0xc0011019
+#define MSR_AMD_DR2_MASK        0xc001101a
+#define MSR_AMD_DR3_MASK        0xc001101b
+#define MSR_AMD_DR0_MASK        0xc0011027
+
+FIELD(SYSCFG, MTRR_FIX_DRAM_EN, 18, 1)
+FIELD(SYSCFG, MTRR_FIX_DRAM_MOD_EN, 19, 1)
+FIELD(SYSCFG, MTRR_VAR_DRAM_EN, 20, 1)
+FIELD(SYSCFG, MTRR_TOM2_EN, 21, 1)
+FIELD(SYSCFG, TOM2_FORCE_WB, 22, 1)
+FIELD(SYSCFG, MEM_ENCRYPT, 23, 1)
+FIELD(HWCR, SMM_LOCK, 0, 1)
+FIELD(HWCR, TSC_FREQ_SEL, 24, 1)
+FIELD(SEV_STATUS, SEV, 0, 1)
+FIELD(SEV_STATUS, SEV_ES, 1, 1)
+FIELD(SEV_STATUS, FEATURES, 2, 62)
+
+/* Offsets in the control area of a VMCB, and their bits */
+#define VMCB_NESTED_CTL         0x090
+#define VMCB_GHCB               0x0a0
+#define VMCB_VIRT_EXT           0x0b8
+#define VMCB_VMSA_PA            0x108
+#define VMCB_GUEST_FEATURES     0x140
+FIELD(NESTED_CTL, NPT, 0, 1)
+FIELD(NESTED_CTL, SEV, 1, 1)
+FIELD(NESTED_CTL, SEV_ES, 2, 1)
+FIELD(VIRT_EXT, LBR, 0, 1)
+FIELD(INT_STATE, GUEST_IF, 1, 1)
+
+FIELD(SEV_FEATURES, SNP_ACTIVE, 0, 1)
+FIELD(SEV_FEATURES, DEBUG_SWAP, 5, 1)
+
+#define SEV_EXIT_EFER_TRAP      0x08f
+#define SEV_EXIT_CR_TRAP        0x090   /* + number of the register */
+#define SEV_EXIT_VMGEXIT        0x403
+#define SEV_NPF_ENC             (1ULL << 34)
+
+/* sev_cpu.c; what generic code calls exists without TCG, too */
+#if defined(CONFIG_TCG) && !defined(CONFIG_USER_ONLY)
+bool sev_host_realize(X86CPU *cpu, Error **errp);
+void sev_host_cpuid(X86CPU *cpu, uint32_t index, uint32_t *eax, uint32_t *ebx,
+                    uint32_t *ecx, uint32_t *edx);
+void sev_host_reset(X86CPU *cpu);
+#else
+static inline bool sev_host_realize(X86CPU *cpu, Error **errp)
+{
+    if (cpu->sev_host) {
+        error_setg(errp, "sev-host=on needs TCG system emulation");
+    }
+    return !cpu->sev_host;
+}
+static inline void sev_host_cpuid(X86CPU *cpu, uint32_t index, uint32_t *eax,
+                                  uint32_t *ebx, uint32_t *ecx, uint32_t *edx)
+{
+}
+static inline void sev_host_reset(X86CPU *cpu)
+{
+}
+#endif
+bool sev_rdmsr(CPUX86State *env, uint32_t index, uint64_t *val, uintptr_t ra);
+bool sev_wrmsr(CPUX86State *env, uint32_t index, uint64_t val, uintptr_t ra);
+
+/* sev_mmu.c */
+uint64_t sev_ptw_cbit(CPUX86State *env, bool host_tables);
+uint64_t sev_ptw_reserved(CPUX86State *env, bool host_tables);
+void sev_ptw_key(CPUX86State *env, bool host_tables, hwaddr pa, uintptr_t ra);
+void sev_tlb_key(CPUX86State *env, MMUAccessType access_type, hwaddr pa,
+                 bool cbit, int *prot, uintptr_t ra);
+uint64_t sev_cr3_reserved(CPUX86State *env);
+
+/* sev_vmsa.c */
+bool sev_vmsa_fetch(CPUX86State *env, hwaddr pa, uint32_t asid);
+bool sev_vmsa_valid(CPUX86State *env);
+uint64_t sev_vmsa_features(CPUX86State *env);
+uint64_t sev_vmsa_rflags(CPUX86State *env);
+void sev_vmsa_load(CPUX86State *env);
+void sev_vmsa_capture(CPUX86State *env);
+void sev_vmsa_store(CPUX86State *env);
+void sev_hsave_load(CPUX86State *env);
+
+/* sev_svm.c */
+bool sev_vmrun_check(CPUX86State *env, uint64_t nested_ctl, uint32_t asid);
+bool sev_vmrun_load(CPUX86State *env);
+void sev_vmexit_filter(CPUX86State *env, uint64_t exit_code,
+                       uint64_t *exit_info_1);
+bool sev_vmexit_capture(CPUX86State *env);
+void sev_vmexit_finish(CPUX86State *env);
+void sev_trap_exit(CPUX86State *env, uint32_t exit_code, uint64_t info);
+bool sev_intercept_deferred(CPUX86State *env, uint32_t exit_code);
+
+static inline bool sev_host(CPUX86State *env)
+{
+    return env_archcpu(env)->sev_host;
+}
+
+/* In an SEV guest of any kind */
+static inline bool sev_guest(CPUX86State *env)
+{
+    return env->sev.mode != SEV_GUEST_NONE;
+}
+
+static inline bool sev_es_guest(CPUX86State *env)
+{
+    return env->sev.mode == SEV_GUEST_ES;
+}
+
+/* MSRs that no permission bitmap can intercept (SEV_STATUS MSR) */
+static inline bool sev_msr_unintercepted(CPUX86State *env)
+{
+    return sev_host(env) &&
+           (uint32_t)env->regs[R_ECX] == MSR_AMD_SEV_STATUS;
+}
+
+#endif

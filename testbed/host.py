@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The emulated host: what it is made of, how it is booted, what it reports.
+
+The variables that choose the host are described in testbed/vm.
+"""
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OUT = os.environ.get("KVM_SEV_OUT", os.path.join(TOP, "out"))
+
+# What the kernel prints when something is wrong with it.  A run with such a
+# line has failed, whatever the tests said.
+TROUBLE = re.compile(
+    r"\b(WARNING: (CPU|possible|suspicious|inconsistent|held|bad)|BUG: |BUG at|Oops|"
+    r"general protection fault|Kernel panic|INFO: (task|rcu_)|rcu: INFO|"
+    r"possible recursive locking|lock held when returning|"
+    r"unable to handle (page fault|kernel)|soft lockup|RMP violation|"
+    r"refcount_t:|list_(add|del) corruption|UBSAN:|KASAN:|Call Trace:)")
+
+
+# Features of the CPU model that TCG would only warn about.
+TCG_LACKS = ("pcid invpcid fxsr-opt misalignsse osvw topoext perfctr-core clzero ibpb ibrs "
+             "amd-stibp amd-ssbd xsavec xsaves")
+
+
+class Failure(Exception):
+    """An error of the bed or the host, not of a test in it."""
+
+
+def env(name, default):
+    return os.environ.get(name) or default
+
+
+def choose_kernel():
+    variant = env("KERNEL", "series")
+    if variant not in ("base", "series"):
+        raise Failure("KERNEL=%s: it is 'base' or 'series'" % variant)
+    return variant
+
+
+def build(variant):
+    """Everything that the host consists of, brought up to date."""
+    for tool in (["qemu-build"], ["kernel", variant]):
+        if tool[0] == "qemu-build" and os.environ.get("QEMU"):
+            continue
+        r = subprocess.run([os.path.join(TOP, "testbed", tool[0])] + tool[1:],
+                           stdout=subprocess.DEVNULL)
+        if r.returncode:
+            raise Failure("testbed/%s failed (see above)" % " ".join(tool))
+
+
+def initramfs(*args):
+    r = subprocess.run([os.path.join(TOP, "testbed/initramfs")] + list(args),
+                       stdout=subprocess.PIPE, text=True)
+    if r.returncode:
+        raise Failure("testbed/initramfs %s failed (see above)" % args[0])
+    return r.stdout.strip()
+
+
+def qemu_command(variant, initrd, work, cmdline=""):
+    """The emulator's command line, without its serial ports."""
+    qemu = env("QEMU", os.path.join(OUT, "build/qemu/qemu-system-x86_64"))
+    if not os.path.exists(qemu):
+        raise Failure("there is no emulator at %s: run testbed/qemu-build" % qemu)
+    cpu = ("EPYC-Milan,+svm,+npt,-hypervisor,+nrip-save,+lbrv,+flushbyasid,"
+           "+decodeassists,+vmcb-clean")
+    cpu += "".join(",-" + f for f in TCG_LACKS.split())
+    cmd = [qemu, "-M", "q35", "-accel", "tcg,thread=multi", "-nodefaults",
+           "-display", "none", "-no-reboot", "-L", "/usr/share/seabios",
+           "-L", "/usr/share/qemu", "-m", env("MEM", "4G"),
+           "-smp", env("SMP", "4")]
+    if env("SEV", "1") == "1":
+        cmd += ["-cpu", cpu + ",sev-host=on", "-device", "amd-psp"]
+    else:
+        cmd += ["-cpu", cpu]
+    cmd += ["-kernel", os.path.join(OUT, "kernel-" + variant, "bzImage"),
+            "-initrd", initrd, "-append",
+            "console=ttyS0 panic=-1 oops=panic loglevel=6 " + cmdline]
+    return cmd + shlex.split(env("QEMU_ARGS", ""))
+
+
+def concatenate(out, archives):
+    with open(out, "wb") as o:
+        for a in archives:
+            with open(a, "rb") as i:
+                shutil.copyfileobj(i, o)
+            o.write(b"\0" * (-o.tell() % 512))
+
+
+def add_files(job, files):
+    """Files and folders of the user's, as /root/<name>, with their libraries."""
+    for f in files:
+        f = f.rstrip("/")
+        if not os.path.exists(f):
+            raise Failure("no such file to add: %s" % f)
+        to = os.path.join(job, "root", os.path.basename(f))
+        if os.path.isdir(f):
+            shutil.copytree(f, to, symlinks=True)
+        else:
+            shutil.copy2(f, to)
+    programs = [os.path.join(d, n) for d, _, names in os.walk(os.path.join(job, "root"))
+                for n in names if os.access(os.path.join(d, n), os.X_OK)]
+    if programs:
+        initramfs("libs", job, *programs)
+
+
+class Host:
+    """One boot of the emulated host."""
+
+    def __init__(self, variant, script, files=(), archives=(), name="vm", cmdline=""):
+        os.makedirs(os.path.join(OUT, "log"), exist_ok=True)
+        self.work = tempfile.mkdtemp(prefix="kvm-sev-")
+        self.console_log = os.path.join(OUT, "log", name + ".console")
+        self.report = os.path.join(self.work, "report")
+        job = os.path.join(self.work, "job")
+        os.makedirs(os.path.join(job, "job"))
+        os.makedirs(os.path.join(job, "root"))
+        with open(os.path.join(job, "job/run"), "w") as f:
+            f.write(script)
+        add_files(job, files)
+        initramfs("pack", job + ".cpio", job)
+        initrd = os.path.join(self.work, "initrd")
+        concatenate(initrd, [initramfs("base", variant)] + list(archives) + [job + ".cpio"])
+        self.command = qemu_command(variant, initrd, self.work, cmdline)
+        self.lines = []
+        self.status = None
+        self.results = []
+
+    def cleanup(self):
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def interactive(self):
+        cmd = self.command + ["-serial", "mon:stdio", "-serial", "file:" + self.report]
+        return subprocess.call(cmd)
+
+    def run(self, limit, on_line=None):
+        """Boot, follow the console, and collect what init reported."""
+        cmd = self.command + ["-serial", "stdio", "-serial", "file:" + self.report]
+        with open(self.console_log, "w", errors="replace") as log:
+            log.write("# " + " ".join(map(shlex.quote, cmd)) + "\n")
+            log.flush()
+            p = subprocess.Popen(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True, errors="replace")
+            timer = threading.Timer(limit, self.expire, [p, limit])
+            timer.start()
+            try:
+                for line in p.stdout:
+                    log.write(line)
+                    log.flush()
+                    line = line.rstrip("\r\n")
+                    self.lines.append(line)
+                    if on_line:
+                        on_line(line)
+                p.wait()
+            finally:
+                timer.cancel()
+                if p.poll() is None:
+                    p.kill()
+                    p.wait()
+        self.read_report()
+
+    def expire(self, process, limit):
+        self.lines.append("# testbed: no end after %d s, killed" % limit)
+        process.kill()
+
+    def read_report(self):
+        try:
+            with open(self.report, errors="replace") as f:
+                report = f.read().split("\n")
+        except FileNotFoundError:
+            report = []
+        for line in report:
+            w = line.split()
+            if w[:1] == ["RESULT"] and len(w) == 4:
+                self.results.append((w[1], int(w[2]), float(w[3])))
+            elif w[:1] == ["EXIT"] and len(w) == 2:
+                self.status = int(w[1])
+
+    def trouble(self):
+        return [l for l in self.lines if TROUBLE.search(l)]
+
+
+def tail(lines, n=20):
+    return "\n".join("    " + l for l in lines[-n:])
+
+
+def is_kernel_line(line):
+    return re.match(r"\[ *\d+\.\d+\]", line) is not None

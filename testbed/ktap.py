@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Verdicts: from what a boot of the emulated host left behind to KTAP.
+
+A test passes only if it said so with exit status 0 *and* the host's console has
+no complaint of the kernel between its begin and end.  What is missing counts as
+a failure: a test without a result, a boot without its EXIT line.
+"""
+import re
+
+from host import TROUBLE
+
+SKIP = 4        # KSFT_SKIP
+
+
+class Verdict:
+    """One line of KTAP: ok, not ok or ok # SKIP."""
+
+    def __init__(self, name, kind, why="", seconds=None, output=()):
+        assert kind in ("pass", "fail", "skip")
+        assert kind != "skip" or why, "a skip says why"
+        self.name, self.kind, self.why = name, kind, why
+        self.seconds, self.output = seconds, list(output)
+
+    def line(self, number):
+        text = "%s %d %s" % ("not ok" if self.kind == "fail" else "ok", number, self.name)
+        if self.kind == "skip":
+            text += " # SKIP " + self.why
+        elif self.seconds is not None:
+            text += " # %.1f s" % self.seconds
+        return text
+
+
+def split_console(lines):
+    """{test: its lines}, and the lines that belong to no test."""
+    parts, rest, name = {}, [], None
+    for line in lines:
+        m = re.match(r"### (begin|end) (\S+)$", line)
+        if m:
+            name = m.group(2) if m.group(1) == "begin" else None
+            if name:
+                parts[name] = []
+        elif name is None:
+            rest.append(line)
+        else:
+            parts[name].append(line)
+    return parts, rest
+
+
+def trouble(lines):
+    return [l for l in lines if TROUBLE.search(l)]
+
+
+def skip_reason(output):
+    """What a test that skips itself said last about it."""
+    for line in reversed(output):
+        m = re.search(r"(?:# SKIP|Requirement not met|SKIP)[ :-]*(.*)", line)
+        if m:
+            return m.group(0).strip("# ")
+    return "exit status 4, no reason given"
+
+
+def tap_failures(output):
+    return [l for l in output if re.match(r"(#\s*)?not ok\b", l.strip())
+            and "# SKIP" not in l and "# TODO" not in l]
+
+
+def judge_test(name, result, output):
+    """One test of one boot; @result is (status, seconds) or None."""
+    bad = trouble(output)
+    if result is None:
+        return Verdict(name, "fail", "no result: the host died or was killed in it",
+                       output=output)
+    status, seconds = result
+    if bad:
+        return Verdict(name, "fail", "the kernel complained: " + bad[0].strip(), seconds, output)
+    if status == SKIP:
+        return Verdict(name, "skip", skip_reason(output), seconds, output)
+    if status:
+        return Verdict(name, "fail", "exit status %d" % status, seconds, output)
+    if tap_failures(output):
+        return Verdict(name, "fail", "exit status 0, but " + tap_failures(output)[0].strip(),
+                       seconds, output)
+    return Verdict(name, "pass", "", seconds, output)
+
+
+def judge_boot(names, lines, results, status):
+    """All verdicts of a boot; one more, of the boot itself, if it went wrong."""
+    parts, rest = split_console(lines)
+    found = {n: (rc, t) for n, rc, t in results}
+    verdicts = [judge_test(n, found.get(n), parts.get(n, [])) for n in names]
+    bad = trouble(rest)
+    if bad:
+        verdicts.append(Verdict("boot", "fail", "the kernel complained: " + bad[0].strip(),
+                                output=rest))
+    elif status is None:
+        verdicts.append(Verdict("boot", "fail", "the host did not come to its end", output=lines))
+    return verdicts
+
+
+def known_failure(verdict, reason):
+    """A test that stock TCG fails as well: neither a pass nor this tree's fault."""
+    if verdict.kind == "fail" and not verdict.why.startswith(("the kernel complained", "no result")):
+        return Verdict(verdict.name, "skip", "fails on stock TCG too: " + reason,
+                       verdict.seconds, verdict.output)
+    if verdict.kind == "pass":
+        verdict.why = "passes, although listed as failing on stock TCG (%s)" % reason
+    return verdict
+
+
+class Report:
+    """KTAP on standard output, and the count."""
+
+    def __init__(self, total, out=print):
+        self.out, self.number = out, 0
+        self.count = {"pass": 0, "fail": 0, "skip": 0}
+        out("TAP version 13")
+        out("1..%d" % total if total else "1..0 # SKIP nothing chosen")
+
+    def add(self, verdict, keep=25):
+        self.number += 1
+        self.count[verdict.kind] += 1
+        if verdict.kind == "fail":
+            for line in verdict.output[-keep:]:
+                self.out("#   " + line)
+            self.out("# %s: %s" % (verdict.name, verdict.why))
+        elif verdict.kind == "pass" and verdict.why:
+            self.out("# %s: %s" % (verdict.name, verdict.why))
+        self.out(verdict.line(self.number))
+
+    def end(self):
+        self.out("%d passed, %d failed, %d skipped"
+                 % (self.count["pass"], self.count["fail"], self.count["skip"]))
+        return 1 if self.count["fail"] or not self.count["pass"] else 0
