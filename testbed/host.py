@@ -115,7 +115,8 @@ def add_files(job, files):
 class Host:
     """One boot of the emulated host."""
 
-    def __init__(self, variant, script, files=(), archives=(), name="vm", cmdline=""):
+    def __init__(self, variant, script, files=(), archives=(), name="vm", cmdline="",
+                 selftests=None):
         os.makedirs(os.path.join(OUT, "log"), exist_ok=True)
         self.work = tempfile.mkdtemp(prefix="kvm-sev-")
         self.console_log = os.path.join(OUT, "log", name + ".console")
@@ -128,7 +129,7 @@ class Host:
         add_files(job, files)
         initramfs("pack", job + ".cpio", job)
         initrd = os.path.join(self.work, "initrd")
-        concatenate(initrd, [initramfs("base", variant)] + list(archives) + [job + ".cpio"])
+        concatenate(initrd, [initramfs("base", selftests or variant)] + list(archives) + [job + ".cpio"])
         self.command = qemu_command(variant, initrd, self.work, cmdline)
         self.lines = []
         self.status = None

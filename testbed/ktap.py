@@ -10,6 +10,7 @@ import re
 from host import TROUBLE
 
 SKIP = 4        # KSFT_SKIP
+NOT_RUN = "did not run"
 
 
 class Verdict:
@@ -52,11 +53,13 @@ def trouble(lines):
 
 def skip_reason(output):
     """What a test that skips itself said last about it."""
-    for line in reversed(output):
-        m = re.search(r"(?:# SKIP|Requirement not met|SKIP)[ :-]*(.*)", line)
+    said = [l.strip() for l in output
+            if l.strip() and not re.match(r"\[ *\d+\.\d+\]|Random seed:", l.strip())]
+    for line in reversed(said):
+        m = re.search(r"\bSKIP\b[ :-]*(.+)|(Requirement not met.*)", line)
         if m:
-            return m.group(0).strip("# ")
-    return "exit status 4, no reason given"
+            return m.group(1) or m.group(2)
+    return said[-1].strip("# ") if said else "exit status 4, no reason given"
 
 
 def tap_failures(output):
@@ -64,8 +67,20 @@ def tap_failures(output):
             and "# SKIP" not in l and "# TODO" not in l]
 
 
+def plan_missed(output):
+    """The test's own plan, "1..N", against what it reported; "" if it kept it."""
+    plan = [int(m.group(1)) for m in (re.match(r"1\.\.(\d+)\s*$", l) for l in output) if m]
+    done = sum(1 for l in output if re.search(r"(?:^|\s)(?:not )?ok \d+\b", l))
+    if plan and done < plan[-1]:
+        return "planned %d results, gave %d" % (plan[-1], done)
+    return ""
+
+
 def judge_test(name, result, output):
-    """One test of one boot; @result is (status, seconds) or None."""
+    """One test of one boot; @result is (status, seconds) or None, and @output
+    None if the test never began."""
+    if output is None:
+        return Verdict(name, "fail", NOT_RUN + ": no such program, or the host died before it")
     bad = trouble(output)
     if result is None:
         return Verdict(name, "fail", "no result: the host died or was killed in it",
@@ -73,6 +88,8 @@ def judge_test(name, result, output):
     status, seconds = result
     if bad:
         return Verdict(name, "fail", "the kernel complained: " + bad[0].strip(), seconds, output)
+    if status in (126, 127):
+        return Verdict(name, "fail", NOT_RUN + ": exit status %d" % status, seconds, output)
     if status == SKIP:
         return Verdict(name, "skip", skip_reason(output), seconds, output)
     if status:
@@ -80,6 +97,8 @@ def judge_test(name, result, output):
     if tap_failures(output):
         return Verdict(name, "fail", "exit status 0, but " + tap_failures(output)[0].strip(),
                        seconds, output)
+    if plan_missed(output):
+        return Verdict(name, "fail", "exit status 0, but " + plan_missed(output), seconds, output)
     return Verdict(name, "pass", "", seconds, output)
 
 
@@ -87,7 +106,7 @@ def judge_boot(names, lines, results, status):
     """All verdicts of a boot; one more, of the boot itself, if it went wrong."""
     parts, rest = split_console(lines)
     found = {n: (rc, t) for n, rc, t in results}
-    verdicts = [judge_test(n, found.get(n), parts.get(n, [])) for n in names]
+    verdicts = [judge_test(n, found.get(n), parts.get(n)) for n in names]
     bad = trouble(rest)
     if bad:
         verdicts.append(Verdict("boot", "fail", "the kernel complained: " + bad[0].strip(),
@@ -99,12 +118,24 @@ def judge_boot(names, lines, results, status):
 
 def known_failure(verdict, reason):
     """A test that stock TCG fails as well: neither a pass nor this tree's fault."""
-    if verdict.kind == "fail" and not verdict.why.startswith(("the kernel complained", "no result")):
+    worse = ("the kernel complained", "no result", NOT_RUN, "exit status 137")
+    if verdict.kind == "fail" and not verdict.why.startswith(worse):
         return Verdict(verdict.name, "skip", "fails on stock TCG too: " + reason,
                        verdict.seconds, verdict.output)
     if verdict.kind == "pass":
         verdict.why = "passes, although listed as failing on stock TCG (%s)" % reason
     return verdict
+
+
+def proved(verdict, what):
+    """The outcome of a test on the base, turned round: to fail is to prove that
+    the fix is needed.  One that was not there to run proves nothing."""
+    if verdict.kind == "fail" and not verdict.why.startswith(NOT_RUN):
+        return Verdict(verdict.name, "pass", "fails on the base, as it should: " + what,
+                       verdict.seconds)
+    why = verdict.why if verdict.kind == "fail" else "does not fail on the base (%s)" % verdict.kind
+    return Verdict(verdict.name, "fail", "%s; it is to prove: %s" % (why, what),
+                   verdict.seconds, verdict.output)
 
 
 class Report:

@@ -67,6 +67,28 @@ class Boots(unittest.TestCase):
         v = ktap.judge_boot(["a_test"], lines, [("a_test", 0, 1.0)], 0)
         self.assertEqual(v[0].kind, "fail")
 
+    def test_program_missing(self):
+        v = ktap.judge_boot(["c_test"], GOOD, [], 0)
+        self.assertEqual(v[0].kind, "fail")
+        self.assertIn(ktap.NOT_RUN, v[0].why)
+
+    def test_plan_not_kept(self):
+        lines = ["### begin a_test", "1..3", "ok 1 first", "ok 2 second", "### end a_test"]
+        v = ktap.judge_boot(["a_test"], lines, [("a_test", 0, 1.0)], 0)
+        self.assertEqual(v[0].kind, "fail")
+        self.assertIn("planned 3", v[0].why)
+
+    def test_plan_kept(self):
+        lines = ["### begin a_test", "1..2", "ok 1 first", "ok 2 second", "### end a_test"]
+        v = ktap.judge_boot(["a_test"], lines, [("a_test", 0, 1.0)], 0)
+        self.assertEqual(v[0].kind, "pass")
+
+    def test_skip_in_plain_words(self):
+        lines = ["### begin a_test", "Random seed: 0x1", "MCG_CMCI_P is not supported",
+                 "[    3.1] kvm: a line of the kernel", "### end a_test"]
+        v = ktap.judge_boot(["a_test"], lines, [("a_test", 4, 1.0)], 0)
+        self.assertEqual((v[0].kind, v[0].why), ("skip", "MCG_CMCI_P is not supported"))
+
     def test_killed(self):
         v = ktap.judge_boot(["a_test"], GOOD, [("a_test", 137, 60.0)], 0)
         self.assertEqual(v[0].kind, "fail")
@@ -82,10 +104,33 @@ class Known(unittest.TestCase):
         v = ktap.known_failure(ktap.Verdict("x", "fail", "the kernel complained: BUG"), "r")
         self.assertEqual(v.kind, "fail")
 
+    def test_hang_and_absence_stay_failures(self):
+        for why in ("exit status 137", ktap.NOT_RUN, "no result: the host died"):
+            self.assertEqual(ktap.known_failure(ktap.Verdict("x", "fail", why), "r").kind, "fail")
+
     def test_pass_is_said(self):
         v = ktap.known_failure(ktap.Verdict("x", "pass"), "no #AC in TCG")
         self.assertEqual(v.kind, "pass")
         self.assertIn("although", v.why)
+
+
+class Proof(unittest.TestCase):
+    def proved(self, lines, result, status=0):
+        return ktap.proved(ktap.judge_boot(["b_test"], lines, result, status)[0], "a fix").kind
+
+    def test_failure_proves(self):
+        self.assertEqual(self.proved(GOOD, [("b_test", 254, 0.1)]), "pass")
+
+    def test_panic_in_it_proves(self):
+        self.assertEqual(self.proved(PANIC, [], None), "pass")
+
+    def test_absent_program_proves_nothing(self):
+        self.assertEqual(self.proved(GOOD[:4], []), "fail")
+        self.assertEqual(self.proved(GOOD, [("b_test", 127, 0.1)]), "fail")
+
+    def test_pass_and_skip_prove_nothing(self):
+        self.assertEqual(self.proved(GOOD, [("b_test", 0, 0.1)]), "fail")
+        self.assertEqual(self.proved(GOOD, [("b_test", 4, 0.1)]), "fail")
 
 
 class Counts(unittest.TestCase):
