@@ -4,19 +4,20 @@
  * TCG reads and writes guest RAM directly, so RAM cannot hold ciphertext while
  * a guest works on it.  Each page of RAM therefore carries the ASID of the key
  * under which its current content is to be seen: its tag, 0 for the content of
- * DRAM itself.  A CPU may hold a page in its TLB only under the page's tag.  When
- * one comes with another key, the page is changed over: encrypted under the old
- * tag (which gives DRAM's content), decrypted under the new one.  So a guest runs
- * at full speed on plaintext, and the host that looks at its page finds
- * ciphertext.  The host's own pages have tag 0 and never change.
+ * DRAM itself.  A CPU may hold a page in its TLB only under the page's tag.
+ * When one comes with another key, the page is changed over: encrypted under
+ * the old tag (which gives DRAM's content), decrypted under the new one.  So a
+ * guest runs at full speed on plaintext, and the host that looks at its page
+ * finds ciphertext.  The host's own pages have tag 0 and never change.
  *
- * The change-over takes the page away under everybody's feet, so all CPUs have to
- * be stopped and to lose the page from their TLBs.  A helper cannot do that:
- * start_exclusive() waits for all running CPUs, its caller's among them, and a
- * helper that called itself not running could come back to a translation block
- * that has been freed.  It is thus queued as safe work, and the instruction starts
- * again after it.  Two CPUs that use one page under two keys at the same time can
- * take it from each other for a while; on silicon they would corrupt it.
+ * The change-over takes the page away under everybody's feet, so all CPUs have
+ * to be stopped and to lose the page from their TLBs.  A helper cannot do
+ * that: start_exclusive() waits for all running CPUs, its caller's among them,
+ * and a helper that called itself not running could come back to a translation
+ * block that has been freed.  It is thus queued as safe work, and the
+ * instruction starts again after it.  Two CPUs that use one page under two
+ * keys at the same time can take it from each other for a while; on silicon
+ * they would corrupt it.
  *
  * Firmware and microcode (amd_mee_read(), amd_mee_write()) and devices (the
  * MemoryEncryptionOps) work on a copy instead and stop nobody.
@@ -99,8 +100,10 @@ static hwaddr page_to_pa(uint64_t page)
     hwaddr offset = page << MEE_PAGE_BITS;
     uint64_t below_4g = mee.machine->below_4g_mem_size;
 
-    return offset < below_4g ? offset
-                             : offset - below_4g + mee.machine->above_4g_mem_start;
+    if (offset < below_4g) {
+        return offset;
+    }
+    return offset - below_4g + mee.machine->above_4g_mem_start;
 }
 
 static uint8_t *page_ptr(uint64_t page)

@@ -8,8 +8,10 @@
 #include "qapi/error.h"
 #include "hw/i386/amd-mee-cipher.h"
 
-static const uint8_t key_a[AMD_MEE_KEY_SIZE] = "the data key   .the tweak key  .";
-static const uint8_t key_b[AMD_MEE_KEY_SIZE] = "another key    .another tweak  .";
+static const uint8_t key_a[AMD_MEE_KEY_SIZE] =
+    "the data key   .the tweak key  .";
+static const uint8_t key_b[AMD_MEE_KEY_SIZE] =
+    "another key    .another tweak  .";
 
 static void fill(uint8_t *page)
 {

@@ -19,8 +19,8 @@ typedef struct SevHostMsrs {
 
 typedef enum SevGuestMode {
     SEV_GUEST_NONE,             /* host, or a guest without memory encryption */
-    SEV_GUEST_PLAIN,            /* SEV: memory is encrypted, registers are not */
-    SEV_GUEST_ES_ENTRY,         /* VMRUN of an SEV-ES guest, checks not finished */
+    SEV_GUEST_PLAIN,            /* SEV: memory encrypted, registers not */
+    SEV_GUEST_ES_ENTRY,         /* VMRUN of an SEV-ES guest: checks first */
     SEV_GUEST_ES,               /* running from a VMSA */
 } SevGuestMode;
 
