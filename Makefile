@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
 # Handed on to the scripts as they are, '$' included.
-vars := T KERNEL CMD ADD SNP SMP MEM
+vars := T KERNEL CMD ADD SNP SMP MEM BENCH BENCH_GATE
 $(foreach v,$(vars),$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))$(eval export $(v))))
 
 #: the two commands of the README (./run and ./test install what they need)
@@ -19,6 +19,8 @@ proof: setup      # on the unpatched base: the tests that prove a fix must fail
 	@testbed/test --proof
 unit:             # the userland rung alone: seconds, no kernel tree
 	@testbed/test --unit
+bench: setup      # measurements: name, base, series, ratio; BENCH="speed rate cost"
+	@testbed/bench
 check: setup      # checkpatch, sparse, W=1, each patch builds on its own; QUICK=1
 	@testbed/check
 #: by hand
@@ -50,4 +52,4 @@ help:
 	@sed -nE -e 's/^#: (.*)/\n\1/p' \
 		-e 's/^([a-z_.]+):.*# (.*)/  make \1\t\2/p' Makefile | expand -t 8,28
 
-.PHONY: run test proof unit check shell exec series refresh tree clean setup help compile_commands.json
+.PHONY: run test proof unit bench check shell exec series refresh tree clean setup help compile_commands.json

@@ -65,14 +65,14 @@ def initramfs(*args):
     return r.stdout.strip()
 
 
-def qemu_command(variant, initrd, work, cmdline=""):
+def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties=""):
     """The emulator's command line, without its serial ports."""
-    qemu = env("QEMU", os.path.join(OUT, "build/qemu/qemu-system-x86_64"))
+    qemu = qemu or env("QEMU", os.path.join(OUT, "build/qemu/qemu-system-x86_64"))
     if not os.path.exists(qemu):
         raise Failure("there is no emulator at %s: run testbed/qemu-build" % qemu)
     cpu = ("EPYC-Milan,+svm,+npt,-hypervisor,+nrip-save,+lbrv,+flushbyasid,"
            "+decodeassists,+vmcb-clean")
-    cpu += "".join(",-" + f for f in TCG_LACKS.split())
+    cpu += "".join(",-" + f for f in TCG_LACKS.split()) + cpu_properties
     cmd = [qemu, "-M", "q35", "-accel", "tcg,thread=multi", "-nodefaults",
            "-display", "none", "-no-reboot", "-L", "/usr/share/seabios",
            "-L", "/usr/share/qemu", "-m", env("MEM", "4G"),
@@ -115,8 +115,8 @@ def add_files(job, files):
 class Host:
     """One boot of the emulated host."""
 
-    def __init__(self, variant, script, files=(), archives=(), name="vm", cmdline="",
-                 selftests=None):
+    def __init__(self, variant, script, files=(), archives=(), name="vm", selftests=None,
+                 **emulator):
         os.makedirs(os.path.join(OUT, "log"), exist_ok=True)
         self.work = tempfile.mkdtemp(prefix="kvm-sev-")
         self.console_log = os.path.join(OUT, "log", name + ".console")
@@ -130,7 +130,7 @@ class Host:
         initramfs("pack", job + ".cpio", job)
         initrd = os.path.join(self.work, "initrd")
         concatenate(initrd, [initramfs("base", selftests or variant)] + list(archives) + [job + ".cpio"])
-        self.command = qemu_command(variant, initrd, self.work, cmdline)
+        self.command = qemu_command(variant, initrd, **emulator)
         self.lines = []
         self.status = None
         self.results = []
