@@ -41,6 +41,7 @@ static struct {
 	uint64_t ioapic;
 	bool es;
 	bool rdtsc;
+	int only;		/* index of an event, or -1 */
 } config;
 
 /*
@@ -214,6 +215,8 @@ static void (*exit_of(const struct event *event))(void)
 {
 	if (event->es == es_rdtsc && !config.rdtsc)
 		return NULL;
+	if (config.only >= 0 && event != &events[config.only])
+		return NULL;
 	return config.es ? event->es : event->plain;
 }
 
@@ -263,7 +266,7 @@ static double now(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec * 1e-9;
+	return t.tv_sec + t.tv_nsec / 1000000000.0;
 }
 
 static struct kvm_vm *create_vm(bool es, struct kvm_vcpu **vcpu)
@@ -329,11 +332,24 @@ static void run(bool es)
 	}
 }
 
-static void usage(const char *name)
+static void help(const char *name)
 {
-	printf("usage: %s [-n rounds] [-t]\n"
+	printf("usage: %s [-n rounds] [-e event] [-t]\n"
 	       "  -n  how often each exit is done (default 100)\n"
+	       "  -e  do this one only, named as in the output\n"
 	       "  -t  RDTSC as well, which not every kernel knows\n", name);
+	exit(KSFT_FAIL);
+}
+
+static int find_event(const char *name)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
+		if (!strcmp(events[i].name, name))
+			return i;
+	}
+	fprintf(stderr, "No event is named '%s'\n", name);
 	exit(KSFT_FAIL);
 }
 
@@ -342,16 +358,20 @@ int main(int argc, char *argv[])
 	int opt;
 
 	config.rounds = 100;
-	while ((opt = getopt(argc, argv, "n:t")) != -1) {
+	config.only = -1;
+	while ((opt = getopt(argc, argv, "n:e:t")) != -1) {
 		switch (opt) {
 		case 'n':
 			config.rounds = atoi_positive("rounds", optarg);
+			break;
+		case 'e':
+			config.only = find_event(optarg);
 			break;
 		case 't':
 			config.rdtsc = true;
 			break;
 		default:
-			usage(argv[0]);
+			help(argv[0]);
 		}
 	}
 
