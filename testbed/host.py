@@ -28,7 +28,7 @@ TROUBLE = re.compile(
 
 # Features of the CPU model that TCG would only warn about.
 TCG_LACKS = ("pcid invpcid fxsr-opt misalignsse osvw topoext perfctr-core clzero ibpb ibrs "
-             "amd-stibp amd-ssbd xsavec xsaves")
+             "amd-stibp amd-ssbd")
 
 
 class Failure(Exception):
@@ -78,7 +78,11 @@ def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties=""):
            "-L", "/usr/share/qemu", "-m", env("MEM", "4G"),
            "-smp", env("SMP", "4")]
     if env("SEV", "1") == "1":
-        cmd += ["-cpu", cpu + ",sev-host=on", "-device", "amd-psp"]
+        cpu += ",sev-host=on"
+        if env("SNP", "0") == "1":
+            cpu += ",sev-snp-host=on"
+            cmd += ["-device", "amd-iommu"]
+        cmd += ["-cpu", cpu, "-device", "amd-psp"]
     else:
         cmd += ["-cpu", cpu]
     cmd += ["-kernel", os.path.join(OUT, "kernel-" + variant, "bzImage"),

@@ -36,6 +36,7 @@
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "hw/i386/amd-mee.h"
+#include "hw/i386/amd-rmp.h"
 #include "hw/i386/x86.h"
 #include "migration/blocker.h"
 #include "system/reset.h"
@@ -173,7 +174,7 @@ static void retag_work(CPUState *cpu, run_on_cpu_data data)
         retag(r->page, r->asid);
     }
     CPU_FOREACH(c) {
-        tlb_flush(c);
+        tlb_flush_host_range(c, (uintptr_t)page_ptr(r->page), MEE_PAGE_SIZE);
     }
 }
 
@@ -357,7 +358,32 @@ static void dma_write_raw(void *ptr, const void *buf, size_t len)
     }
 }
 
+/*
+ * Devices may write to the hypervisor's pages only.  The IOMMU, which marks what
+ * it writes on its own behalf as secure, may also write to its logs.
+ */
+static bool dma_may_write(const void *ptr, size_t len, MemTxAttrs attrs)
+{
+    AmdRmpAccess access = {
+        .kind = attrs.secure ? AMD_RMP_IOMMU_STORE : AMD_RMP_DMA_STORE,
+    };
+    uint64_t first, last;
+
+    if (!len || !ptr_to_page(ptr, &first) ||
+        !ptr_to_page(ptr + len - 1, &last)) {
+        return true;
+    }
+    for (uint64_t page = first; page <= last; page++) {
+        access.spa = page_to_pa(page);
+        if (amd_rmp_check(&access) != AMD_RMP_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static const MemoryEncryptionOps amd_mee_ops = {
+    .may_write = dma_may_write,
     .is_encrypted = dma_is_encrypted,
     .read_raw = dma_read_raw,
     .write_raw = dma_write_raw,

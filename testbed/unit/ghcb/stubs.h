@@ -43,7 +43,7 @@ typedef u64 gpa_t;
 #define array_index_nospec(i, size)	((i) < (size) ? (i) : 0)
 #define pr_info(...)		((void)0)
 #define pr_err(...)		fprintf(stderr, __VA_ARGS__)
-#define vcpu_unimpl(...)	((void)0)
+#define vcpu_debug_ratelimited(...)	((void)0)
 
 /* asm/svm.h, asm/sev-common.h */
 struct ghcb_save_area {

@@ -272,7 +272,7 @@ static bool write_data(struct kvm *kvm, const struct vmgexit_req *req)
 
 static void ghcb_refuse(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
-	vcpu_unimpl(vcpu, "vmgexit: no memory for a GHCB at %#llx\n", gpa);
+	vcpu_debug_ratelimited(vcpu, "vmgexit: no memory for a GHCB at %#llx\n", gpa);
 
 	/*
 	 * Nowhere to put an answer, but in the MSR.  It is the one that a GHCB
@@ -401,10 +401,10 @@ static int vmgexit_dispatch(struct kvm_vcpu *vcpu, struct vmgexit *v)
 	struct vmgexit_req *req = &v->req;
 
 	if (unlikely(v->reply.info1)) {
-		vcpu_unimpl(vcpu, "vmgexit: %s (%#llx, %#llx, %#llx; valid %#llx): error %llu\n",
-			    event_name(req),
-			    req->exit_code, req->info1, req->info2, req->valid,
-			    v->reply.info2);
+		vcpu_debug_ratelimited(vcpu, "vmgexit: %s (%#llx, %#llx, %#llx; valid %#llx): error %llu\n",
+				       event_name(req), req->exit_code,
+				       req->info1, req->info2, req->valid,
+				       v->reply.info2);
 		return 1;
 	}
 

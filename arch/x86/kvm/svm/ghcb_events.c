@@ -363,8 +363,8 @@ static int do_unsupported_event(struct kvm_vcpu *vcpu,
 				const struct vmgexit_req *req,
 				struct vmgexit_reply *reply)
 {
-	vcpu_unimpl(vcpu, "vmgexit: the guest does not know exit %#llx (%#llx)\n",
-		    req->info1, req->info2);
+	vcpu_debug_ratelimited(vcpu, "vmgexit: the guest does not know exit %#llx (%#llx)\n",
+			       req->info1, req->info2);
 	vmgexit_malformed(reply, GHCB_ERR_INVALID_EVENT);
 	return 1;
 }

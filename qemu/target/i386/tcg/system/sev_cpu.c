@@ -25,7 +25,10 @@ bool sev_host_realize(X86CPU *cpu, Error **errp)
     CPUX86State *env = &cpu->env;
 
     if (!cpu->sev_host) {
-        return true;
+        if (cpu->sev_snp_host) {
+            error_setg(errp, "sev-snp-host=on needs sev-host=on");
+        }
+        return !cpu->sev_snp_host;
     }
     if (!tcg_enabled()) {
         error_setg(errp, "sev-host=on needs the TCG accelerator");
@@ -49,7 +52,17 @@ bool sev_host_realize(X86CPU *cpu, Error **errp)
         cpu->sev_vmsa = g_malloc0(TARGET_PAGE_SIZE);
     }
     amd_mee_create(SEV_MAX_ASID);
-    return true;
+    return !cpu->sev_snp_host || amd_rmp_create(errp);
+}
+
+/* Restricted and alternate injection, vTOM and Secure TSC are not offered. */
+static uint32_t cpuid_8000001f_eax_snp(X86CPU *cpu)
+{
+    return R_CPUID_8000001F_EAX_SEV_SNP_MASK |
+           R_CPUID_8000001F_EAX_VMPL_MASK |
+           R_CPUID_8000001F_EAX_RMPQUERY_MASK |
+           R_CPUID_8000001F_EAX_HV_INUSE_WR_ALLOWED_MASK |
+           (cpu->sev_rmpread ? R_CPUID_8000001F_EAX_RMPREAD_MASK : 0);
 }
 
 static uint32_t cpuid_8000001f_eax(void)
@@ -78,6 +91,11 @@ void sev_host_cpuid(X86CPU *cpu, uint32_t index, uint32_t *eax, uint32_t *ebx,
         *ebx = FIELD_DP32(0, CPUID_8000001F_EBX, CBIT, SEV_CBIT_POS);
         *ebx = FIELD_DP32(*ebx, CPUID_8000001F_EBX, REDUCTION,
                           SEV_PHYS_REDUCTION);
+        if (cpu->sev_snp_host) {
+            *eax |= cpuid_8000001f_eax_snp(cpu);
+            *ebx = FIELD_DP32(*ebx, CPUID_8000001F_EBX, NUM_VMPL,
+                              AMD_RMP_VMPLS);
+        }
         *ecx = SEV_MAX_ASID;
         *edx = SEV_MIN_NON_ES_ASID;
         break;
@@ -96,6 +114,9 @@ void sev_host_reset(X86CPU *cpu)
         return;
     }
     msrs->syscfg = R_SYSCFG_MEM_ENCRYPT_MASK;
+    if (cpu->sev_snp_host) {
+        amd_rmp_reserved(&msrs->rmp_base, &msrs->rmp_end);
+    }
     msrs->hwcr = R_HWCR_SMM_LOCK_MASK | R_HWCR_TSC_FREQ_SEL_MASK;
 }
 
@@ -113,16 +134,19 @@ typedef struct SevPlainMsr {
 }
 
 /*
- * SNP_EN and VMPL_EN of SYSCFG do not exist without SEV-SNP.  SMM_LOCK of
+ * SNP_EN and VMPL_EN of SYSCFG, and the RMP's registers, do not exist without
+ * SEV-SNP.  SMM_LOCK of
  * HWCR is set for good: until reset nothing can clear it.
  */
 static const SevPlainMsr plain_msrs[] = {
-    PLAIN_MSR(SYSCFG, syscfg, MAKE_64BIT_MASK(18, 6)),
+    PLAIN_MSR(SYSCFG, syscfg, MAKE_64BIT_MASK(18, 8)),
     PLAIN_MSR(HWCR, hwcr, MAKE_64BIT_MASK(1, 31)),
     PLAIN_MSR(TOP_MEM, top_mem, MAKE_64BIT_MASK(23, 29)),
     PLAIN_MSR(TOP_MEM2, top_mem2, MAKE_64BIT_MASK(23, 29)),
     PLAIN_MSR(TSEG_BASE, tseg_base, MAKE_64BIT_MASK(17, 31)),
     PLAIN_MSR(TSEG_MASK, tseg_mask, MAKE_64BIT_MASK(0, 48)),
+    PLAIN_MSR(RMP_BASE, rmp_base, MAKE_64BIT_MASK(13, 39)),
+    PLAIN_MSR(RMP_END, rmp_end, MAKE_64BIT_MASK(0, 52)),
     PLAIN_MSR(DR0_MASK, dr_mask[0], UINT32_MAX),
     PLAIN_MSR(DR1_MASK, dr_mask[1], UINT32_MAX),
     PLAIN_MSR(DR2_MASK, dr_mask[2], UINT32_MAX),
@@ -144,16 +168,80 @@ static uint64_t *plain_msr_value(CPUX86State *env, const SevPlainMsr *msr)
     return (uint64_t *)((char *)env + msr->offset);
 }
 
+/* The bits that this CPU has of it */
+static uint64_t plain_msr_writable(X86CPU *cpu, const SevPlainMsr *msr)
+{
+    const uint64_t snp = R_SYSCFG_SNP_EN_MASK | R_SYSCFG_VMPL_EN_MASK;
+
+    if (cpu->sev_snp_host) {
+        return msr->writable;
+    }
+    switch (msr->index) {
+    case MSR_AMD_SYSCFG:
+        return msr->writable & ~snp;
+    case MSR_AMD_RMP_BASE:
+    case MSR_AMD_RMP_END:
+        return 0;
+    default:
+        return msr->writable;
+    }
+}
+
+/*
+ * 15.36.2 "Enabling SEV-SNP": it is there to stay.  #GP for RMP_BASE and
+ * RMP_END that cannot be used is an assumption.
+ */
+static void snp_enable(CPUX86State *env, uintptr_t ra)
+{
+    if (!amd_rmp_enable(env->sev_msrs.rmp_base, env->sev_msrs.rmp_end)) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+    }
+}
+
 static void write_plain_msr(CPUX86State *env, const SevPlainMsr *msr,
-                            uint64_t val)
+                            uint64_t val, uintptr_t ra)
 {
     uint64_t *reg = plain_msr_value(env, msr);
-    uint64_t changed = (*reg ^ val) & msr->writable;
+    uint64_t changed = (*reg ^ val) &
+                       plain_msr_writable(env_archcpu(env), msr);
 
+    if (msr->index == MSR_AMD_SYSCFG) {
+        if (sev_snp_on(env)) {
+            return;
+        }
+        if (changed & R_SYSCFG_SNP_EN_MASK) {
+            snp_enable(env, ra);
+        }
+        if (changed & (R_SYSCFG_MEM_ENCRYPT_MASK | R_SYSCFG_SNP_EN_MASK)) {
+            tlb_flush(env_cpu(env));
+        }
+    }
     *reg ^= changed;
-    if (msr->index == MSR_AMD_SYSCFG &&
-        (changed & R_SYSCFG_MEM_ENCRYPT_MASK)) {
-        tlb_flush(env_cpu(env));
+}
+
+/*
+ * What SNP_EN freezes: the memory map.  Of the RMP's own registers that is an
+ * assumption.
+ */
+bool sev_msr_frozen(CPUX86State *env)
+{
+    if (likely(!sev_snp_on(env))) {
+        return false;
+    }
+    switch ((uint32_t)env->regs[R_ECX]) {
+    case MSR_MTRRfix64K_00000:
+    case MSR_MTRRfix16K_80000:
+    case MSR_MTRRfix16K_A0000:
+    case MSR_MTRRfix4K_C0000 ... MSR_MTRRfix4K_F8000:
+    case MSR_AMD_IORR_BASE0 ... MSR_AMD_IORR_MASK1:
+    case MSR_AMD_TOP_MEM:
+    case MSR_AMD_TOP_MEM2:
+    case MSR_AMD_RMP_BASE:
+    case MSR_AMD_RMP_END:
+    case MSR_AMD_RMP_CFG:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -231,7 +319,7 @@ bool sev_wrmsr(CPUX86State *env, uint32_t index, uint64_t val, uintptr_t ra)
     }
     msr = find_plain_msr(index);
     if (msr) {
-        write_plain_msr(env, msr, val);
+        write_plain_msr(env, msr, val, ra);
     }
     return msr;
 }

@@ -15,6 +15,8 @@ typedef struct SevHostMsrs {
     uint64_t tseg_base;
     uint64_t tseg_mask;
     uint64_t dr_mask[4];
+    uint64_t rmp_base;
+    uint64_t rmp_end;
 } SevHostMsrs;
 
 typedef enum SevGuestMode {
@@ -32,6 +34,9 @@ typedef struct SevGuest {
     uint64_t features;          /* SEV_FEATURES of the VMSA */
     uint64_t ghcb;              /* image of the GHCB MSR */
     uint64_t vmsa_pa;
+    uint64_t vmcb_pa;           /* marked in use, if SNP is on; else 0 */
+    bool vmsa_in_use;
+    uint8_t vmpl;
 } SevGuest;
 
 #endif

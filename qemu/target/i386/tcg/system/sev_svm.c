@@ -41,6 +41,39 @@ static bool event_injectable(CPUX86State *env)
     }
 }
 
+/* Those that the guest can ask for; restricted injection is not offered. */
+static bool features_valid(CPUX86State *env, uint64_t features)
+{
+    uint64_t valid = R_SEV_FEATURES_DEBUG_SWAP_MASK;
+
+    if (sev_snp_on(env)) {
+        valid |= R_SEV_FEATURES_SNP_ACTIVE_MASK;
+    }
+    return !(features & ~valid);
+}
+
+/*
+ * The copy just read is the guest's own: by its checksum, or by the RMP, which
+ * also says that the page is one that the guest made a VMSA.
+ */
+static bool vmsa_trusted(CPUX86State *env, hwaddr vmsa_pa, uint32_t asid)
+{
+    uint64_t features = sev_vmsa_features(env);
+    bool snp = FIELD_EX64(features, SEV_FEATURES, SNP_ACTIVE);
+
+    if (!features_valid(env, features) ||
+        (!snp && !sev_vmsa_intact(env)) ||
+        !sev_rmp_claim_vmsa(env, vmsa_pa, asid, snp)) {
+        return false;
+    }
+    if (snp && sev_vmsa_vmpl(env) >= AMD_RMP_VMPLS) {
+        return false;
+    }
+    env->sev.features = features;
+    env->sev.vmpl = snp ? sev_vmsa_vmpl(env) : 0;
+    return true;
+}
+
 /*
  * SEV-ES, "VMRUN": in the order in which the manual has them.  The manual
  * demands LBR virtualization and the SEV bit; that the answer to their
@@ -55,16 +88,12 @@ static bool es_vmrun_check(CPUX86State *env, uint32_t asid)
     if (!FIELD_EX64(virt_ext, VIRT_EXT, LBR) || !event_injectable(env)) {
         return false;
     }
-    if (!sev_vmsa_fetch(env, vmsa_pa, asid)) {
+    if (!sev_vmsa_fetch(env, vmsa_pa, asid) ||
+        !vmsa_trusted(env, vmsa_pa, asid)) {
         qemu_log_mask(LOG_GUEST_ERROR, "sev: VMSA at 0x%" HWADDR_PRIx
                       " is not intact for ASID %u\n", vmsa_pa, asid);
         return false;
     }
-    env->sev.features = sev_vmsa_features(env);
-    if (env->sev.features & ~(uint64_t)R_SEV_FEATURES_DEBUG_SWAP_MASK) {
-        return false;
-    }
-    env->sev.vmsa_pa = vmsa_pa;
     return sev_vmsa_valid(env);
 }
 
@@ -79,6 +108,10 @@ bool sev_vmrun_check(CPUX86State *env, uint64_t nested_ctl, uint32_t asid)
     bool es = FIELD_EX64(nested_ctl, NESTED_CTL, SEV_ES);
 
     env->sev = (SevGuest){ .mode = SEV_GUEST_NONE };
+    if (!sev_rmp_avic_allowed(env)) {
+        return false;
+    }
+    sev_rmp_claim_vmcb(env);
     if (!sev_host(env) || !(sev || es) ||
         !FIELD_EX64(env->sev_msrs.syscfg, SYSCFG, MEM_ENCRYPT)) {
         return true;
@@ -121,6 +154,11 @@ bool sev_vmrun_load(CPUX86State *env)
     env->sev.mode = SEV_GUEST_ES;
     env->sev.ghcb = x86_ldq_phys(env_cpu(env), env->vm_vmcb + VMCB_GHCB);
     env->intercept_exceptions &= ~(1u << EXCP1D_VC);
+    if (sev_snp_guest(env)) {
+        /* Whatever the VMCB says; all ports are, too: see the I/O check. */
+        env->intercept |= 1ULL << (SVM_EXIT_CPUID - SVM_EXIT_INTR) |
+                          1ULL << (SVM_EXIT_IOIO - SVM_EXIT_INTR);
+    }
     x86_stq_phys(env_cpu(env), env->vm_vmcb +
                  offsetof(struct vmcb, control.exit_info_2), 0);
     sev_vmsa_load(env);
@@ -240,5 +278,6 @@ void sev_vmexit_finish(CPUX86State *env)
     if (sev_es_guest(env)) {
         es_vmexit_finish(env);
     }
+    sev_rmp_release(env);
     env->sev = (SevGuest){ .mode = SEV_GUEST_NONE };
 }

@@ -24,6 +24,7 @@
 #define HSAVE_OFFSET            0x400
 
 /* Offsets that are named in more than one place */
+#define VMSA_VMPL               0x0ca
 #define VMSA_CPL                0x0cb
 #define VMSA_EFER               0x0d0
 #define VMSA_CR4                0x148
@@ -40,6 +41,8 @@
 #define VMSA_GUEST_NRIP         0x3a8
 #define VMSA_SEV_FEATURES       0x3b0
 #define VMSA_GUEST_EXITCODE     0x3c0
+#define VMSA_TLB_ID             0x3d0
+#define VMSA_PCPU_ID            0x3d8
 #define VMSA_XCR0               0x3e8
 
 typedef struct VmsaField VmsaField;
@@ -396,19 +399,26 @@ uint64_t sev_vmsa_rflags(CPUX86State *env)
     return ldq_le_p(vmsa_copy(env) + VMSA_RFLAGS);
 }
 
+uint8_t sev_vmsa_vmpl(CPUX86State *env)
+{
+    return ldub_p(vmsa_copy(env) + VMSA_VMPL);
+}
+
+bool sev_vmsa_fetch(CPUX86State *env, hwaddr pa, uint32_t asid)
+{
+    return !(pa & ~TARGET_PAGE_MASK) &&
+           amd_mee_read(pa, asid, vmsa_copy(env), TARGET_PAGE_SIZE);
+}
+
 /*
  * A VMSA is only as good as its checksum, which the CPU and the secure
  * processor keep where software cannot reach it (SEV-ES, "Guest State
  * Integrity"; not for SEV-SNP guests, whose VMSA the RMP protects).
  */
-bool sev_vmsa_fetch(CPUX86State *env, hwaddr pa, uint32_t asid)
+bool sev_vmsa_intact(CPUX86State *env)
 {
-    uint8_t *vmsa = vmsa_copy(env);
+    const uint8_t *vmsa = vmsa_copy(env);
 
-    if ((pa & ~TARGET_PAGE_MASK) ||
-        !amd_mee_read(pa, asid, vmsa, TARGET_PAGE_SIZE)) {
-        return false;
-    }
     return amd_mee_crc_check(ldq_le_p(vmsa + VMSA_CRC_SLOT),
                              amd_mee_vmsa_crc(vmsa));
 }
@@ -497,13 +507,20 @@ void sev_vmsa_store(CPUX86State *env)
     uint64_t slot = ldq_le_p(vmsa + VMSA_CRC_SLOT);
 
     put_exit_reason(env, vmsa);
+    if (sev_snp_guest(env)) {
+        /* Not 0: a guest that zeroes it wants its TLB entries flushed. */
+        stq_le_p(vmsa + VMSA_TLB_ID, env->sev.asid);
+        stq_le_p(vmsa + VMSA_PCPU_ID, env_cpu(env)->cpu_index + 1);
+    }
     if (!amd_mee_write(env->sev.vmsa_pa, env->sev.asid, vmsa,
                        TARGET_PAGE_SIZE)) {
         /* VMRUN has read it, so this is RAM that was unplugged since */
         qemu_log_mask(LOG_GUEST_ERROR, "sev: VMSA at 0x%" PRIx64 " is gone\n",
                       env->sev.vmsa_pa);
     }
-    amd_mee_crc_store(slot, amd_mee_vmsa_crc(vmsa));
+    if (!sev_snp_guest(env)) {
+        amd_mee_crc_store(slot, amd_mee_vmsa_crc(vmsa));
+    }
     memset(vmsa, 0, TARGET_PAGE_SIZE);
 }
 

@@ -18,10 +18,12 @@
 #include "ucall_common.h"
 
 #define NMI_VECTOR	2
-#define NR_STORM	20000
 
-/* Long enough for any NMI, without one exit. */
-#define PATIENCE	3000000000ull
+/*
+ * To wait for an NMI without one exit, in TSC ticks: well beyond the time that
+ * a busy host may keep the other vCPU from running.
+ */
+#define PATIENCE	60000000000ull
 
 static uint64_t nr_nmis;		/* handlers entered */
 static uint64_t nr_done;		/* ... and left */
@@ -103,36 +105,11 @@ static void guest_nested(uint32_t id)
 	GUEST_DONE();
 }
 
-/*
- * NMIs from another vCPU as fast as it can.  Of those that come while one is
- * in service the architecture keeps one.
- */
 static void counting_handler(struct ex_regs *regs)
 {
 	nr_nmis++;
 	nmi_complete();
 	nr_done++;
-}
-
-static void guest_storm(uint32_t id)
-{
-	int i;
-
-	enable_x2apic();
-	if (id) {
-		for (i = 0; i < NR_STORM; i++) {
-			send_nmi(0);
-			/* At most two under way, of which none may be lost. */
-			GUEST_ASSERT(wait_for(&nr_done, i));
-		}
-		GUEST_ASSERT(wait_for(&nr_done, NR_STORM));
-		WRITE_ONCE(stage, 1);
-	} else {
-		while (!READ_ONCE(stage))
-			cpu_relax();
-		GUEST_ASSERT_EQ(nr_nmis, NR_STORM);
-	}
-	GUEST_DONE();
 }
 
 /*
@@ -192,7 +169,6 @@ static const struct subtest {
 	int nr_vcpus;
 } subtests[] = {
 	{ "nested", guest_nested, nested_handler, 2 },
-	{ "storm", guest_storm, counting_handler, 2 },
 	{ "no_nmi", guest_no_nmi, counting_handler, 1 },
 	{ "sti_shadow", guest_sti_shadow, counting_handler, 1 },
 	{ "mov_ss_shadow", guest_mov_ss_shadow, counting_handler, 1 },
