@@ -24,7 +24,8 @@ typedef u64 gpa_t;
 
 #define __packed		__attribute__((packed))
 #define __aligned(n)		__attribute__((aligned(n)))
-#define static_assert		_Static_assert
+#undef static_assert
+#define static_assert(e, ...)	_Static_assert(e, #e)
 #define BIT(n)			(1ul << (n))
 #define BIT_ULL(n)		(1ull << (n))
 #define GENMASK_ULL(h, l)	(~0ull >> (63 - (h)) & ~0ull << (l))
