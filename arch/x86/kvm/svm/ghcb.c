@@ -439,13 +439,6 @@ void sev_vmgexit_free(struct vcpu_svm *svm)
 	svm->vmgexit = NULL;
 }
 
-bool sev_vmgexit_in_flight(struct vcpu_svm *svm)
-{
-	lockdep_assert_held(&svm->vcpu.mutex);
-
-	return svm->vmgexit && svm->vmgexit->in_flight;
-}
-
 /*
  * A SIPI ends an AP reset hold.  The VMGEXIT has got its reply long ago, that
  * of a hold that ended without one: replace it, the guest has not run since.

@@ -153,7 +153,6 @@ static inline void sev_vmgexit_missing_reg(struct kvm_vcpu *vcpu) { }
 
 void vmgexit_raise(struct vmgexit_reply *reply, u8 vector, bool has_error_code,
 		   u32 error_code);
-bool sev_vmgexit_in_flight(struct vcpu_svm *svm);
 void sev_vmgexit_sipi(struct vcpu_svm *svm);
 void sev_vmgexit_free(struct vcpu_svm *svm);
 

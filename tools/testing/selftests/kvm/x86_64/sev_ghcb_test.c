@@ -43,6 +43,11 @@ static struct {
 	bool has_rdtscp;
 } config;
 
+/* Exceptions, as the answer has them: #GP with error code 0, and #UD. */
+#define EVENT_UD		((uint32_t)SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_EXEPT | UD_VECTOR)
+#define EVENT_GP		((uint32_t)SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_EXEPT | \
+				 SVM_EVTINJ_VALID_ERR | GP_VECTOR)
+
 /* The row that the guest is at, for messages. */
 #define check(row, cond, fmt, args...)					\
 	__GUEST_ASSERT(cond, "%s: " fmt, row, ##args)
@@ -153,7 +158,7 @@ static const struct row {
 	struct sev_ghcb_call (*make)(void);
 	uint64_t in;		/* beside SEV_GHCB_EXIT */
 	uint64_t out;		/* beside ANSWER */
-	bool may_raise;		/* instead of success */
+	uint64_t raises;	/* an exception that may come instead of success */
 } rows[] = {
 	{ "cpuid", make_cpuid, SEV_GHCB_RAX | SEV_GHCB_RCX, RAX_TO_RDX },
 	{ "cpuid 0xd", make_cpuid_xsave, SEV_GHCB_RAX | SEV_GHCB_RCX | SEV_GHCB_XCR0,
@@ -173,14 +178,16 @@ static const struct row {
 	  SEV_GHCB_RAX | SEV_GHCB_CPL | SEV_GHCB_RBX | SEV_GHCB_RCX | SEV_GHCB_RDX |
 	  SEV_GHCB_RSI, SEV_GHCB_RAX },
 	{ "rdtsc", make_rdtsc, 0, SEV_GHCB_RAX | SEV_GHCB_RDX },
-	{ "rdtscp", make_rdtscp, 0, SEV_GHCB_RAX | SEV_GHCB_RCX | SEV_GHCB_RDX, true },
-	{ "rdpmc", make_rdpmc, SEV_GHCB_RCX, SEV_GHCB_RAX | SEV_GHCB_RDX, true },
+	{ "rdtscp", make_rdtscp, 0, SEV_GHCB_RAX | SEV_GHCB_RCX | SEV_GHCB_RDX,
+	  EVENT_UD },
+	{ "rdpmc", make_rdpmc, SEV_GHCB_RCX, SEV_GHCB_RAX | SEV_GHCB_RDX, EVENT_GP },
 	{ "read dr7", make_read_dr7, 0, SEV_GHCB_RAX },
 	{ "write dr7", make_write_dr7, SEV_GHCB_RAX },
 	{ "invd", make_invd },
 	{ "wbinvd", make_wbinvd },
-	{ "monitor", make_monitor, SEV_GHCB_RAX | SEV_GHCB_RCX | SEV_GHCB_RDX, 0, true },
-	{ "mwait", make_mwait, SEV_GHCB_RAX | SEV_GHCB_RCX, 0, true },
+	{ "monitor", make_monitor, SEV_GHCB_RAX | SEV_GHCB_RCX | SEV_GHCB_RDX, 0,
+	  EVENT_UD },
+	{ "mwait", make_mwait, SEV_GHCB_RAX | SEV_GHCB_RCX, 0, EVENT_UD },
 	{ "nmi complete", make_nmi_complete },
 	{ "get jump table", make_get_jump_table },
 	{ "set jump table", make_set_jump_table },
@@ -193,8 +200,11 @@ static const struct row {
 static bool do_row(const struct row *r, struct sev_ghcb_call *call)
 {
 	sev_ghcb_vmgexit(call);
-	if (r->may_raise && call->info1 == SEV_GHCB_RAISE)
+	if (r->raises && call->info1 == SEV_GHCB_RAISE) {
+		check(r->name, call->info2 == r->raises, "event 0x%lx instead of 0x%lx",
+		      call->info2, r->raises);
 		return false;
+	}
 
 	check(r->name, call->info1 == SEV_GHCB_OK, "info1 0x%lx, info2 0x%lx",
 	      call->info1, call->info2);
@@ -332,30 +342,24 @@ static void guest_xfeatures(void)
 /*
  * The fixes.
  */
-static uint64_t event(uint8_t vector, bool has_error_code)
-{
-	return (uint32_t)SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_EXEPT | vector |
-	       (has_error_code ? SVM_EVTINJ_VALID_ERR : 0);
-}
-
 static void guest_msr_fault(void)
 {
-	expect_exception("rdmsr", sev_ghcb_rdmsr(MSR_BAD), event(GP_VECTOR, true));
-	expect_exception("wrmsr", sev_ghcb_wrmsr(MSR_BAD, 0), event(GP_VECTOR, true));
+	expect_exception("rdmsr", sev_ghcb_rdmsr(MSR_BAD), EVENT_GP);
+	expect_exception("wrmsr", sev_ghcb_wrmsr(MSR_BAD, 0), EVENT_GP);
 }
 
 static void guest_exceptions(void)
 {
 	struct sev_ghcb_call call;
 
-	expect_exception("rdpmc", make_rdpmc(), event(GP_VECTOR, true));
+	expect_exception("rdpmc", make_rdpmc(), EVENT_GP);
 
 	call = sev_ghcb_wrmsr(MSR_MISC_FEATURES_ENABLES, CPUID_FAULTING);
 	expect("cpuid faulting", &call, SEV_GHCB_OK);
 	call = make_cpuid();
 	call.cpl = 3;
 	call.valid |= SEV_GHCB_CPL;
-	expect_exception("cpuid", call, event(GP_VECTOR, true));
+	expect_exception("cpuid", call, EVENT_GP);
 	call.cpl = 0;
 	expect("cpuid of the kernel", &call, SEV_GHCB_OK);
 }
@@ -376,7 +380,7 @@ static void guest_tsc(void)
 	check("rdtsc", tsc_of(&second) < rdtsc(), "ahead of the guest's own");
 
 	if (!config.has_rdtscp) {
-		expect_exception("rdtscp", make_rdtscp(), event(UD_VECTOR, false));
+		expect_exception("rdtscp", make_rdtscp(), EVENT_UD);
 		return;
 	}
 	call = sev_ghcb_wrmsr(MSR_TSC_AUX, 7);
@@ -403,14 +407,15 @@ static void guest_dr7(void)
 
 	call = make_write_dr7();
 	call.rax = BIT_ULL(32);
-	expect_exception("dr7 with reserved bits", call, event(GP_VECTOR, true));
+	expect_exception("dr7 with reserved bits", call, EVENT_GP);
 }
 
 static void guest_no_memory(void)
 {
-	uint64_t answer = sev_ghcb_msr_call(NO_MEMORY_GPA);
+	const uint64_t refused = SEV_GHCB_MSR_DATA | 0x013;
 
-	GUEST_ASSERT_EQ(answer, SEV_GHCB_MSR_DATA | 0x013);
+	GUEST_ASSERT_EQ(sev_ghcb_msr_call(NO_MEMORY_GPA), refused);
+	GUEST_ASSERT_EQ(sev_ghcb_msr_call(0), refused);
 }
 
 static void guest_unsupported(void)
