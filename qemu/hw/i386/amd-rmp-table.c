@@ -205,6 +205,62 @@ bool rmp_table_put(RmpTable *t, hwaddr spa, const AmdRmpEntry *e)
     return true;
 }
 
+/* A 2M page that loses a part of itself is not one any more. */
+void rmp_table_fill(RmpTable *t, hwaddr spa, uint64_t pages,
+                    const AmdRmpEntry *e)
+{
+    uint64_t pfn = spa >> RMP_PAGE_BITS;
+    uint64_t end = pages > t->pages - MIN(pfn, t->pages) ? t->pages :
+                                                           pfn + pages;
+
+    for (; pfn < end; pfn++) {
+        if (raw_is_2m(raw_lo(t, HEAD(pfn)))) {
+            AmdRmpEntry large = decode(raw_lo(t, HEAD(pfn)),
+                                       raw_hi(t, HEAD(pfn)));
+
+            large.size_2m = false;
+            put_slot(t, HEAD(pfn), &large);
+        }
+        put_4k(t, pfn, e);
+    }
+}
+
+bool rmp_table_unsmash(RmpTable *t, hwaddr spa)
+{
+    AmdRmpEntry head, e;
+
+    if (!QEMU_IS_ALIGNED(spa, SIZE_2M) || !covered_2m(t, spa) ||
+        !rmp_table_get(t, spa, &head) || head.size_2m || head.vmsa ||
+        !head.assigned || head.in_use || !QEMU_IS_ALIGNED(head.gpa, SIZE_2M)) {
+        return false;
+    }
+    for (unsigned i = 1; i < RMP_PAGES_PER_2M; i++) {
+        uint64_t off = (uint64_t)i << RMP_PAGE_BITS;
+
+        rmp_table_get(t, spa + off, &e);
+        e.gpa -= off;
+        if (e.in_use || encode_lo(&e) != encode_lo(&head) ||
+            memcmp(e.perms, head.perms, sizeof(e.perms))) {
+            return false;
+        }
+    }
+    head.size_2m = true;
+    return rmp_table_put(t, spa, &head);
+}
+
+bool rmp_table_asid_has_pages(const RmpTable *t, uint32_t asid)
+{
+    for (uint64_t pfn = 0; pfn < t->pages; pfn++) {
+        uint64_t lo = raw_lo(t, pfn);
+
+        if (FIELD_EX64(lo, RMP_LO, ASSIGNED) &&
+            FIELD_EX64(lo, RMP_LO, ASID) == asid) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- in-use marks; they belong to a 4K page, whatever the entry's size */
 
 void rmp_table_mark(RmpTable *t, hwaddr spa, int delta)

@@ -250,6 +250,47 @@ bool amd_rmp_replace(hwaddr spa, const AmdRmpEntry *old, const AmdRmpEntry *e)
     return true;
 }
 
+void amd_rmp_fill(hwaddr spa, uint64_t pages, const AmdRmpEntry *e)
+{
+    CPUState *cpu;
+
+    if (!rmp.machine) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&rmp.lock);
+    rmp_table_fill(&rmp.table, spa, pages, e);
+    if (pages == 1) {
+        forget(spa, false);
+        return;
+    }
+    qatomic_inc(&rmp.generation);
+    CPU_FOREACH(cpu) {
+        tlb_flush(cpu);
+    }
+}
+
+bool amd_rmp_unsmash(hwaddr spa)
+{
+    if (!rmp.machine) {
+        return false;
+    }
+    QEMU_LOCK_GUARD(&rmp.lock);
+    if (!rmp_table_unsmash(&rmp.table, spa)) {
+        return false;
+    }
+    forget(spa, true);
+    return true;
+}
+
+bool amd_rmp_asid_has_pages(uint32_t asid)
+{
+    if (!rmp.machine) {
+        return false;
+    }
+    QEMU_LOCK_GUARD(&rmp.lock);
+    return rmp_table_asid_has_pages(&rmp.table, asid);
+}
+
 /* A page that only one CPU at a time may have: the VMSA */
 AmdRmpFault amd_rmp_claim(const AmdRmpAccess *access)
 {

@@ -14,11 +14,12 @@
 #include "qemu/guest-random.h"
 #include "qemu/log.h"
 #include "qemu/units.h"
-#include "amd-psp-internal.h"
+#include "amd-psp-snp.h"
 #include "trace.h"
 
 #define INIT_FLAG_ES BIT(0)
 #define TMR_SIZE (1 * MiB)
+#define TMR_SIZE_SNP (2 * MiB)            /* one page of the RMP */
 #define NV_SIZE (32 * KiB)
 #define NV_ALIGN (4 * KiB)
 #define FIRMWARE_ALIGN 32
@@ -71,6 +72,14 @@ static void psp_guest_deactivate(AmdPspState *s, AmdPspGuest *g)
     g->asid = 0;
 }
 
+/* SEV-SNP has guests of its own, whose ASIDs are no business of SHUTDOWN's. */
+static void psp_asids_shutdown(AmdPspState *s)
+{
+    if (!s->snp.init) {
+        memset(s->asid_state, PSP_A_CLEAN, sizeof(s->asid_state));
+    }
+}
+
 void amd_psp_shutdown(AmdPspState *s)
 {
     GHashTableIter it;
@@ -84,27 +93,35 @@ void amd_psp_shutdown(AmdPspState *s)
         }
         psp_guest_free(g);
     }
-    memset(s->asid_state, PSP_A_CLEAN, sizeof(s->asid_state));
+    psp_asids_shutdown(s);
     s->state = PSP_P_UNINIT;
     s->es = false;
     s->nv_addr = 0;
+    s->tmr_len = 0;
 }
 
 /* INIT and INIT_EX: SEV-ES needs a trusted memory region of the right shape */
 static AmdPspStatus psp_init_tmr(AmdPspState *s, uint32_t flags, hwaddr tmr,
                                  uint32_t len)
 {
+    AmdPspStatus ret;
+
     if (!(flags & INIT_FLAG_ES)) {
         return PSP_SUCCESS;
     }
-    if (len != TMR_SIZE) {
+    if (len != (s->snp.init ? TMR_SIZE_SNP : TMR_SIZE)) {
         return PSP_INVALID_LEN;
     }
-    if (!QEMU_IS_ALIGNED(tmr, TMR_SIZE) || !amd_psp_range_ok(tmr, len)) {
+    if (!QEMU_IS_ALIGNED(tmr, len)) {
         return PSP_INVALID_ADDRESS;
     }
-    amd_mee_crc_pool(tmr, len);
-    return PSP_SUCCESS;
+    ret = amd_psp_output(tmr, len);
+    if (ret == PSP_SUCCESS) {
+        amd_mee_crc_pool(tmr, len);
+        s->tmr_addr = tmr;
+        s->tmr_len = len;
+    }
+    return ret;
 }
 
 static void psp_init_done(AmdPspState *s, uint32_t flags)
@@ -140,13 +157,17 @@ static AmdPspStatus psp_init_ex(AmdPspState *s, AmdPspGuest *g, void *buf)
         le32_to_cpu(cmd->nv_len) != NV_SIZE) {
         return PSP_INVALID_LEN;
     }
-    if (!QEMU_IS_ALIGNED(nv, NV_ALIGN) || !amd_psp_range_ok(nv, NV_SIZE)) {
+    if (!QEMU_IS_ALIGNED(nv, NV_ALIGN)) {
         return PSP_INVALID_ADDRESS;
     }
-    if ((flags & INIT_FLAG_ES) && nv + NV_SIZE > tmr && nv < tmr + TMR_SIZE) {
+    if ((flags & INIT_FLAG_ES) && nv + NV_SIZE > tmr &&
+        nv < tmr + le32_to_cpu(cmd->tmr_len)) {
         return PSP_INVALID_ADDRESS;
     }
-    ret = psp_init_tmr(s, flags, tmr, le32_to_cpu(cmd->tmr_len));
+    ret = amd_psp_output(nv, NV_SIZE);
+    if (ret == PSP_SUCCESS) {
+        ret = psp_init_tmr(s, flags, tmr, le32_to_cpu(cmd->tmr_len));
+    }
     if (ret == PSP_SUCCESS) {
         ret = amd_psp_nv_load(s, nv);
     }
@@ -179,7 +200,7 @@ static AmdPspStatus psp_platform_status(AmdPspState *s, AmdPspGuest *g,
     return PSP_SUCCESS;
 }
 
-static AmdPspStatus psp_df_flush(AmdPspState *s, AmdPspGuest *g, void *buf)
+AmdPspStatus amd_psp_df_flush(AmdPspState *s)
 {
     if (!amd_psp_wbinvd_done()) {
         return PSP_WBINVD_REQUIRED;
@@ -191,6 +212,11 @@ static AmdPspStatus psp_df_flush(AmdPspState *s, AmdPspGuest *g, void *buf)
         }
     }
     return PSP_SUCCESS;
+}
+
+static AmdPspStatus psp_df_flush(AmdPspState *s, AmdPspGuest *g, void *buf)
+{
+    return amd_psp_df_flush(s);
 }
 
 /* No image can carry a signature that this chip would accept. */
@@ -377,6 +403,12 @@ static AmdPspStatus psp_cmd_run(AmdPspState *s, const AmdPspCmd *cmd,
     if (!(cmd->platform & BIT(s->state))) {
         return PSP_INVALID_PLATFORM_STATE;
     }
+    if (cmd->flags & WB) {
+        ret = amd_psp_output(cmdbuf, cmd->len);
+        if (ret != PSP_SUCCESS) {
+            return ret;
+        }
+    }
     if (cmd->guest) {
         g = amd_psp_guest_find(s, ldl_le_p(buf));
         ret = psp_cmd_check_guest(cmd, g);
@@ -395,9 +427,14 @@ static AmdPspStatus psp_cmd_run(AmdPspState *s, const AmdPspCmd *cmd,
 AmdPspStatus amd_psp_execute(AmdPspState *s, unsigned id, hwaddr cmdbuf)
 {
     const AmdPspCmd *cmd = psp_cmd_find(id);
-    AmdPspStatus ret = cmd ? psp_cmd_run(s, cmd, cmdbuf) : PSP_INVALID_COMMAND;
     const char *name = cmd ? cmd->name : "unknown";
+    AmdPspStatus ret;
 
+    if (cmd) {
+        ret = psp_cmd_run(s, cmd, cmdbuf);
+    } else if (!amd_psp_snp_execute(s, id, cmdbuf, &name, &ret)) {
+        ret = PSP_INVALID_COMMAND;
+    }
     QEMU_BUILD_BUG_ON(sizeof(PspCmdLaunchSecret) > PSP_CMDBUF_MAX);
     trace_amd_psp_command(id, name, cmdbuf, ret);
     if (ret != PSP_SUCCESS) {

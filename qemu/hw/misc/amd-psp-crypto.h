@@ -11,6 +11,7 @@
 #define HW_MISC_AMD_PSP_CRYPTO_H
 
 #define PSP_SHA256_LEN 32
+#define PSP_SHA384_LEN 48
 #define PSP_AES_LEN 16
 #define PSP_P384_LEN 48
 
@@ -31,6 +32,7 @@ typedef struct AmdPspEcSig {
 } AmdPspEcSig;
 
 void amd_psp_sha256(uint8_t out[PSP_SHA256_LEN], const void *data, size_t len);
+void amd_psp_sha384(uint8_t out[PSP_SHA384_LEN], const void *data, size_t len);
 
 /* HMAC-SHA256 over the concatenation of @iov */
 void amd_psp_hmac(uint8_t out[PSP_SHA256_LEN], const uint8_t *key,
@@ -56,9 +58,10 @@ bool amd_psp_ec_derive_public(AmdPspEcKey *key);
 /* False if @peer is not on the curve */
 bool amd_psp_ecdh(uint8_t secret[PSP_P384_LEN], const AmdPspEcKey *key,
                   const AmdPspEcPoint *peer);
+/* @digest: of SHA-256 or SHA-384 */
 bool amd_psp_ecdsa_sign(AmdPspEcSig *sig, const AmdPspEcKey *key,
-                        const uint8_t digest[PSP_SHA256_LEN]);
+                        const uint8_t *digest, size_t digest_len);
 bool amd_psp_ecdsa_verify(const AmdPspEcSig *sig, const AmdPspEcPoint *pub,
-                          const uint8_t digest[PSP_SHA256_LEN]);
+                          const uint8_t *digest, size_t digest_len);
 
 #endif

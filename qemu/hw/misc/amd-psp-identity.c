@@ -125,7 +125,7 @@ static void psp_cert_sign(AmdPspCert *cert, unsigned n, uint32_t usage,
     AmdPspEcSig sig;
 
     amd_psp_sha256(digest, c, CERT_SIGNED_LEN);
-    amd_psp_ecdsa_sign(&sig, key, digest);
+    amd_psp_ecdsa_sign(&sig, key, digest, sizeof(digest));
     c->sig[n].usage = cpu_to_le32(usage);
     c->sig[n].algo = cpu_to_le32(ALGO_ECDSA_SHA256);
     psp_coord_store(c->sig[n].r, sig.r);
@@ -162,7 +162,7 @@ static bool psp_cert_verify(const AmdPspCert *cert, uint32_t usage,
             le32_to_cpu(c->sig[i].algo) == ALGO_ECDSA_SHA256 &&
             psp_coord_load(sig.r, c->sig[i].r) &&
             psp_coord_load(sig.s, c->sig[i].s) &&
-            amd_psp_ecdsa_verify(&sig, pub, digest)) {
+            amd_psp_ecdsa_verify(&sig, pub, digest, sizeof(digest))) {
             return true;
         }
     }
@@ -193,7 +193,7 @@ void amd_psp_sign_report(AmdPspState *s, uint8_t *sig_r, uint8_t *sig_s,
     AmdPspEcSig sig;
 
     amd_psp_sha256(digest, data, len);
-    amd_psp_ecdsa_sign(&sig, &s->id.pek, digest);
+    amd_psp_ecdsa_sign(&sig, &s->id.pek, digest, sizeof(digest));
     psp_coord_store(sig_r, sig.r);
     psp_coord_store(sig_s, sig.s);
 }
@@ -372,15 +372,17 @@ static AmdPspStatus psp_blob_out(AmdPspState *s, PspCmdBlob *cmd,
 {
     bool fits = le32_to_cpu(cmd->len) >= len;
     hwaddr pa = amd_psp_addr(s, cmd->addr);
+    AmdPspStatus ret;
 
     cmd->len = cpu_to_le32(len);
     if (!fits) {
         return PSP_INVALID_LEN;
     }
-    if (!amd_psp_range_ok(pa, len) || !amd_mee_write(pa, 0, data, len)) {
-        return PSP_INVALID_ADDRESS;
+    ret = amd_psp_output(pa, len);
+    if (ret == PSP_SUCCESS) {
+        amd_mee_write(pa, 0, data, len);
     }
-    return PSP_SUCCESS;
+    return ret;
 }
 
 AmdPspStatus amd_psp_get_id(AmdPspState *s, AmdPspGuest *g, void *buf)
@@ -407,15 +409,19 @@ AmdPspStatus amd_psp_pdh_cert_export(AmdPspState *s, AmdPspGuest *g, void *buf)
     hwaddr chain = amd_psp_addr(s, cmd->second_addr);
     bool fits = le32_to_cpu(cmd->first_len) >= PSP_CERT_LEN &&
                 le32_to_cpu(cmd->second_len) >= CHAIN_LEN;
+    AmdPspStatus ret;
 
     cmd->first_len = cpu_to_le32(PSP_CERT_LEN);
     cmd->second_len = cpu_to_le32(CHAIN_LEN);
     if (!fits) {
         return PSP_INVALID_LEN;
     }
-    if (!amd_psp_range_ok(pdh, PSP_CERT_LEN) ||
-        !amd_psp_range_ok(chain, CHAIN_LEN)) {
-        return PSP_INVALID_ADDRESS;
+    ret = amd_psp_output(pdh, PSP_CERT_LEN);
+    if (ret == PSP_SUCCESS) {
+        ret = amd_psp_output(chain, CHAIN_LEN);
+    }
+    if (ret != PSP_SUCCESS) {
+        return ret;
     }
     amd_mee_write(pdh, 0, &s->id.pdh_cert, PSP_CERT_LEN);
     amd_mee_write(chain, 0, &s->id.pek_cert, PSP_CERT_LEN);

@@ -6,6 +6,7 @@
  *   amd-psp-identity.c keys and certificates of the platform
  *   amd-psp-launch.c   LAUNCH_*, ATTESTATION_REPORT, DBG_*
  *   amd-psp-crypto.c   primitives
+ *   amd-psp-snp*.c     SEV-SNP; amd-psp-snp.h says which is which
  *
  * Everything runs under the BQL, inside the write to CmdResp, except
  * amd_psp_wbinvd().
@@ -61,6 +62,12 @@ typedef enum AmdPspStatus {
     PSP_INVALID_PARAM           = 0x16,
     PSP_RESOURCE_LIMIT          = 0x17,
     PSP_SECURE_DATA_INVALID     = 0x18,
+    PSP_INVALID_PAGE_SIZE       = 0x19,
+    PSP_INVALID_PAGE_STATE      = 0x1A,
+    PSP_INVALID_MDATA_ENTRY     = 0x1B,
+    PSP_INVALID_PAGE_OWNER      = 0x1C,
+    PSP_AEAD_OFLOW              = 0x1D,
+    PSP_RMP_INIT_REQUIRED       = 0x20,
 } AmdPspStatus;
 
 typedef enum AmdPspPlatformState {
@@ -124,6 +131,17 @@ typedef struct AmdPspIdentity {
     AmdPspCert oca_cert, pek_cert, pdh_cert;
 } AmdPspIdentity;
 
+/* SEV-SNP's part of the platform; what its TCB means is in amd-psp-snp.h. */
+typedef struct AmdPspSnp {
+    bool init;                          /* the platform state INIT */
+    bool rmp_was_init;                  /* since reset */
+    uint32_t config_flags;              /* of SNP_CONFIG */
+    uint64_t current_tcb, committed_tcb, reported_tcb;
+    GHashTable *guests;                 /* context page -> AmdPspSnpGuest */
+    uint8_t chip_id[64];
+    AmdPspEcKey vcek;                   /* of the reported TCB */
+} AmdPspSnp;
+
 struct AmdPspState {
     PCIDevice parent_obj;
 
@@ -139,6 +157,8 @@ struct AmdPspState {
     GHashTable *guests;                 /* handle -> AmdPspGuest */
     uint32_t last_handle;
     uint8_t asid_state[PSP_MAX_ASID + 1];
+    hwaddr tmr_addr, tmr_len;           /* 0: none */
+    AmdPspSnp snp;
 
     uint8_t chip_secret[PSP_SHA256_LEN];
     AmdPspEcKey cek;
@@ -157,6 +177,10 @@ typedef AmdPspStatus AmdPspHandler(AmdPspState *s, AmdPspGuest *g, void *buf);
 /* amd-psp.c */
 hwaddr amd_psp_addr(AmdPspState *s, uint64_t le_addr);
 bool amd_psp_range_ok(hwaddr pa, uint64_t len);
+/* Firmware may write there: RAM, and with SNP pages that the host has given */
+AmdPspStatus amd_psp_output(hwaddr pa, uint64_t len);
+/* Memory that INIT was given for good */
+bool amd_psp_in_tmr(hwaddr pa);
 bool amd_psp_wbinvd_done(void);
 void amd_psp_wbinvd_restart(void);
 
@@ -164,6 +188,7 @@ void amd_psp_wbinvd_restart(void);
 AmdPspStatus amd_psp_execute(AmdPspState *s, unsigned id, hwaddr cmdbuf);
 AmdPspGuest *amd_psp_guest_find(AmdPspState *s, uint32_t handle);
 AmdPspGuest *amd_psp_guest_new(AmdPspState *s);
+AmdPspStatus amd_psp_df_flush(AmdPspState *s);
 void amd_psp_shutdown(AmdPspState *s);
 
 /* amd-psp-identity.c */

@@ -191,6 +191,13 @@ AmdPspStatus amd_psp_launch_start(AmdPspState *s, AmdPspGuest *unused,
 }
 
 /* Plaintext is what the host sees in place; the guest's view replaces it. */
+/* Guest memory, in blocks of the cipher */
+static AmdPspStatus psp_guest_output(hwaddr pa, uint32_t len)
+{
+    return QEMU_IS_ALIGNED(pa, PSP_BLOCK) ? amd_psp_output(pa, len) :
+                                            PSP_INVALID_ADDRESS;
+}
+
 AmdPspStatus amd_psp_launch_update_data(AmdPspState *s, AmdPspGuest *g,
                                         void *buf)
 {
@@ -198,12 +205,14 @@ AmdPspStatus amd_psp_launch_update_data(AmdPspState *s, AmdPspGuest *g,
     hwaddr pa = amd_psp_addr(s, cmd->addr);
     uint32_t len = le32_to_cpu(cmd->len);
     g_autofree uint8_t *chunk = NULL;
+    AmdPspStatus ret;
 
     if (!len || !QEMU_IS_ALIGNED(len, PSP_BLOCK)) {
         return PSP_INVALID_LEN;
     }
-    if (!QEMU_IS_ALIGNED(pa, PSP_BLOCK) || !amd_psp_range_ok(pa, len)) {
-        return PSP_INVALID_ADDRESS;
+    ret = psp_guest_output(pa, len);
+    if (ret != PSP_SUCCESS) {
+        return ret;
     }
     chunk = g_malloc(MIN(len, CHUNK));
     while (len) {
@@ -231,14 +240,16 @@ AmdPspStatus amd_psp_launch_update_vmsa(AmdPspState *s, AmdPspGuest *g,
     hwaddr pa = amd_psp_addr(s, cmd->addr);
     uint8_t vmsa[VMSA_SIZE];
     uint64_t slot;
+    AmdPspStatus ret;
 
     if (le32_to_cpu(cmd->len) != VMSA_SIZE) {
         return PSP_INVALID_LEN;
     }
-    if (!QEMU_IS_ALIGNED(pa, PSP_BLOCK) || !amd_psp_range_ok(pa, VMSA_SIZE) ||
-        !amd_mee_read(pa, 0, vmsa, VMSA_SIZE)) {
-        return PSP_INVALID_ADDRESS;
+    ret = psp_guest_output(pa, VMSA_SIZE);
+    if (ret != PSP_SUCCESS) {
+        return ret;
     }
+    amd_mee_read(pa, 0, vmsa, VMSA_SIZE);
     if (!amd_mee_crc_alloc(&slot)) {
         return PSP_RESOURCE_LIMIT;
     }
@@ -279,13 +290,15 @@ AmdPspStatus amd_psp_launch_measure(AmdPspState *s, AmdPspGuest *g, void *buf)
     uint8_t *digest = g->digest;
     size_t digest_len = sizeof(g->digest);
     PspMeasurement m;
+    AmdPspStatus ret;
 
     cmd->len = cpu_to_le32(sizeof(m));
     if (!fits) {
         return PSP_INVALID_LEN;
     }
-    if (!amd_psp_range_ok(pa, sizeof(m))) {
-        return PSP_INVALID_ADDRESS;
+    ret = amd_psp_output(pa, sizeof(m));
+    if (ret != PSP_SUCCESS) {
+        return ret;
     }
     qcrypto_hash_finalize_bytes(g->hash, &digest, &digest_len, &error_abort);
     g_clear_pointer(&g->hash, qcrypto_hash_free);
@@ -309,10 +322,7 @@ static AmdPspStatus psp_secret_check(AmdPspState *s,
         !QEMU_IS_ALIGNED(len, PSP_BLOCK) || len > PSP_MAX_TRANSPORT) {
         return PSP_INVALID_LEN;
     }
-    if (!QEMU_IS_ALIGNED(guest, PSP_BLOCK) || !amd_psp_range_ok(guest, len)) {
-        return PSP_INVALID_ADDRESS;
-    }
-    return PSP_SUCCESS;
+    return psp_guest_output(guest, len);
 }
 
 /*
@@ -383,13 +393,15 @@ AmdPspStatus amd_psp_attestation_report(AmdPspState *s, AmdPspGuest *g,
     hwaddr pa = amd_psp_addr(s, cmd->addr);
     bool fits = le32_to_cpu(cmd->len) >= sizeof(PspReport);
     PspReport r = {};
+    AmdPspStatus ret;
 
     cmd->len = cpu_to_le32(sizeof(r));
     if (!fits) {
         return PSP_INVALID_LEN;
     }
-    if (!amd_psp_range_ok(pa, sizeof(r))) {
-        return PSP_INVALID_ADDRESS;
+    ret = amd_psp_output(pa, sizeof(r));
+    if (ret != PSP_SUCCESS) {
+        return ret;
     }
     memcpy(r.mnonce, cmd->nonce, sizeof(r.mnonce));
     memcpy(r.digest, g->digest, sizeof(r.digest));
@@ -410,6 +422,7 @@ static AmdPspStatus psp_dbg(AmdPspState *s, AmdPspGuest *g,
     hwaddr dst = amd_psp_addr(s, cmd->dst);
     uint32_t len = le32_to_cpu(cmd->len);
     g_autofree uint8_t *chunk = NULL;
+    AmdPspStatus ret;
 
     if (FIELD_EX32(g->policy, POLICY, NODBG)) {
         return PSP_POLICY_FAILURE;
@@ -417,9 +430,12 @@ static AmdPspStatus psp_dbg(AmdPspState *s, AmdPspGuest *g,
     if (!len || !QEMU_IS_ALIGNED(len, PSP_BLOCK)) {
         return PSP_INVALID_LEN;
     }
-    if (!QEMU_IS_ALIGNED(src | dst, PSP_BLOCK) ||
-        !amd_psp_range_ok(src, len) || !amd_psp_range_ok(dst, len)) {
+    if (!QEMU_IS_ALIGNED(src, PSP_BLOCK) || !amd_psp_range_ok(src, len)) {
         return PSP_INVALID_ADDRESS;
+    }
+    ret = psp_guest_output(dst, len);
+    if (ret != PSP_SUCCESS) {
+        return ret;
     }
     chunk = g_malloc(MIN(len, CHUNK));
     while (len) {

@@ -22,7 +22,7 @@
 #include "hw/pci/msix.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
-#include "amd-psp-internal.h"
+#include "amd-psp-snp.h"
 
 #define PSP_PCI_DEVICE_ID 0x1486        /* as in Rome and Milan */
 #define PSP_BAR 2
@@ -102,6 +102,28 @@ bool amd_psp_range_ok(hwaddr pa, uint64_t len)
         len -= n;
     }
     return true;
+}
+
+AmdPspStatus amd_psp_output(hwaddr pa, uint64_t len)
+{
+    AmdPspStatus ret;
+
+    if (!amd_psp_range_ok(pa, len)) {
+        return PSP_INVALID_ADDRESS;
+    }
+    for (hwaddr p = QEMU_ALIGN_DOWN(pa, PSP_SNP_PAGE); p < pa + len;
+         p += PSP_SNP_PAGE) {
+        ret = amd_psp_page_writable(p);
+        if (ret != PSP_SUCCESS) {
+            return ret;
+        }
+    }
+    return PSP_SUCCESS;
+}
+
+bool amd_psp_in_tmr(hwaddr pa)
+{
+    return the_psp && pa - the_psp->tmr_addr < the_psp->tmr_len;
 }
 
 static void psp_raise(AmdPspState *s)
@@ -204,6 +226,7 @@ static void psp_reset(DeviceState *dev)
 {
     AmdPspState *s = AMD_PSP(dev);
 
+    amd_psp_snp_reset(s);
     amd_psp_shutdown(s);
     amd_psp_wbinvd_restart();
     s->cmdresp = FIELD_DP32(0, CMDRESP, RESP, 1);
@@ -253,6 +276,7 @@ static void psp_realize(PCIDevice *pci, Error **errp)
     pci_register_bar(pci, PSP_BAR, PCI_BASE_ADDRESS_SPACE_MEMORY, &s->bar);
     s->guests = g_hash_table_new(NULL, NULL);
     amd_psp_chip_init(s);
+    amd_psp_snp_init(s);
     the_psp = s;
 }
 
@@ -260,7 +284,9 @@ static void psp_exit(PCIDevice *pci)
 {
     AmdPspState *s = AMD_PSP(pci);
 
+    amd_psp_snp_reset(s);
     amd_psp_shutdown(s);
+    g_clear_pointer(&s->snp.guests, g_hash_table_destroy);
     g_clear_pointer(&s->guests, g_hash_table_destroy);
     msix_uninit_exclusive_bar(pci);
     msi_uninit(pci);

@@ -9,101 +9,13 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "crypto/init.h"
-#include "qapi/error.h"
-#include "libqos/pci-pc.h"
-#include "amd-psp-util.h"
-
-extern const uint8_t snp_rom[], snp_rom_end[], snp_loop[], snp_loop_end[],
-                     snp_stubs[];
-
-/* Physical memory */
-#define MAILBOX         0x8000
-#define IDTR            0x8080
-#define IDT             0x9000
-#define LOOP            0x10000
-#define PML4            0x20000
-#define PDPT            0x21000
-#define PD              0x22000         /* four of them */
-#define STATE           0x28000         /* operand of RMPUPDATE */
-#define HSAVE           0x40000
-#define NPML4           0x50000
-#define NPDPT           0x51000
-#define NPD             0x52000
-#define NPT             0x53000
-/* Pages that get an owner are in 2M pages of their own. */
-#define PT              0x3000000       /* for AREA_4K */
-#define VMCB            0x3200000
-#define VMSA            0x3400000
-#define AREA_4K         0x4000000       /* mapped by 4K pages */
-#define AREA_2M         0x4200000       /* by a 2M page, as all the rest */
-#define GUEST           0x6000000       /* GPA 0, nested 4K pages */
-#define GUEST_2M        0x6200000       /* GPA 2M, a nested 2M page */
+#include "amd-snp-host-util.h"
 
 /* In the guest, which runs without paging: all of it is private. */
 #define CODE            0x1000
 #define GIDT            0x2000
 #define GGDT            0x2800
 #define GDATA           0x4000
-
-#define ASID            5
-
-enum { WRMSR = 1, RDMSR, STORE, LOAD, RMPUPDATE, PSMASH, RMPREAD, PVALIDATE,
-       VMRUN };
-
-enum { UD = 6, GP = 13, PF = 14 };
-
-#define MSR_SYSCFG      0xc0010010
-#define MSR_TOP_MEM     0xc001001a
-#define MSR_HSAVE_PA    0xc0010117
-#define MSR_RMP_BASE    0xc0010132
-#define SNP_EN          (3ULL << 24)
-#define NO_FAULT        UINT64_MAX
-
-typedef struct Outcome {
-    uint64_t rax, flags, vector, error, cr2;
-} Outcome;
-
-static uint64_t rmp_base;
-
-static uint64_t peek(uint64_t addr)
-{
-    return qtest_readq(psp.qts, addr);
-}
-
-static void poke(uint64_t addr, uint64_t val)
-{
-    qtest_writeq(psp.qts, addr, val);
-}
-
-static Outcome run(uint64_t op, uint64_t a, uint64_t b, uint64_t c)
-{
-    gint64 end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
-
-    poke(MAILBOX + 0x08, a);
-    poke(MAILBOX + 0x10, b);
-    poke(MAILBOX + 0x18, c);
-    poke(MAILBOX + 0x20, 0);
-    poke(MAILBOX, op);
-    while (!peek(MAILBOX + 0x20)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-    }
-    return (Outcome) {
-        .rax = peek(MAILBOX + 0x28), .flags = peek(MAILBOX + 0x30),
-        .vector = peek(MAILBOX + 0x38), .error = peek(MAILBOX + 0x40),
-        .cr2 = peek(MAILBOX + 0x48),
-    };
-}
-
-static void assert_runs(uint64_t op, uint64_t a, uint64_t b)
-{
-    g_assert_cmphex(run(op, a, b, 0).vector, ==, NO_FAULT);
-}
-
-static void assert_fault(uint64_t vector, uint64_t op, uint64_t a, uint64_t b)
-{
-    g_assert_cmphex(run(op, a, b, 0).vector, ==, vector);
-}
 
 /* #PF by the RMP: present, @write, bit 31 */
 static void assert_denied(uint64_t op, uint64_t addr)
@@ -115,125 +27,10 @@ static void assert_denied(uint64_t op, uint64_t addr)
     g_assert_cmphex(o.cr2, ==, addr);
 }
 
-/* ---- bringing the machine up */
-
-static void page_tables(void)
-{
-    poke(PML4, PDPT | 7);
-    for (int i = 0; i < 4; i++) {
-        poke(PDPT + 8 * i, (PD + 0x1000 * i) | 7);
-    }
-    for (uint64_t i = 0; i < 2048; i++) {
-        poke(PD + 8 * i, i << 21 | 0x87);
-    }
-    for (uint64_t i = 0; i < 512; i++) {
-        poke(PT + 8 * i, AREA_4K | i << 12 | 7);
-    }
-    poke(PD + 8 * (AREA_4K >> 21), PT | 7);
-}
-
-static void nested_tables(void)
-{
-    poke(NPML4, NPDPT | 7);
-    poke(NPDPT, NPD | 7);
-    poke(NPD, NPT | 7);
-    poke(NPD + 8, GUEST_2M | 0x87);
-    for (uint64_t i = 0; i < 512; i++) {
-        poke(NPT + 8 * i, GUEST | i << 12 | 7);
-    }
-}
-
-static void exception_handlers(void)
-{
-    for (uint64_t i = 0; i < 32; i++) {
-        uint64_t at = LOOP + (snp_stubs - snp_loop) + 16 * i;
-
-        poke(IDT + 16 * i, (at & 0xffff) | 24 << 16 | 0x8eULL << 40 |
-                           (at >> 16) << 48);
-        poke(IDT + 16 * i + 8, 0);
-    }
-    qtest_writew(psp.qts, IDTR, 0x1ff);
-    poke(IDTR + 2, IDT);
-}
-
-static char *make_rom(void)
-{
-    g_autofree char *rom = g_malloc0(0x10000);
-    char *path = NULL;
-    int fd = g_file_open_tmp("amd-snp-rom-XXXXXX", &path, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    close(fd);
-    memcpy(rom + 0xf000, snp_rom, snp_rom_end - snp_rom);
-    memcpy(rom + 0xfff0, "\xe9\x0d\xf0", 3);            /* jmp 0xf000 */
-    g_assert_true(g_file_set_contents(path, rom, 0x10000, NULL));
-    return path;
-}
-
-static void psp_found(QPCIDevice *dev, int devfn, void *data)
-{
-    psp.dev = dev;
-}
-
-static void start(const char *cpu)
-{
-    g_autofree char *rom = make_rom();
-
-    qcrypto_init(&error_abort);
-    psp.qts = qtest_initf("-accel tcg -machine q35 -m 3G -nodefaults -S "
-                          "-bios %s -global apic-common.vapic=off "
-                          "-cpu EPYC-Milan,check=off,+svm,+npt,+lbrv,"
-                          "sev-host=on,sev-snp-host=on%s "
-                          "-device amd-psp,id=psp", rom, cpu);
-    unlink(rom);
-    psp.bus = qpci_new_pc(psp.qts, NULL);
-    qpci_device_foreach(psp.bus, 0x1022, 0x1486, psp_found, NULL);
-    qpci_device_enable(psp.dev);
-    psp.bar = qpci_iomap(psp.dev, 2, NULL);
-    page_tables();
-    nested_tables();
-    exception_handlers();
-    qtest_memwrite(psp.qts, LOOP, snp_loop, snp_loop_end - snp_loop);
-    poke(MAILBOX, 0);
-    qtest_qmp_assert_success(psp.qts, "{ 'execute': 'cont' }");
-}
-
-static void start_snp(const char *cpu)
-{
-    start(cpu);
-    rmp_base = run(RDMSR, MSR_RMP_BASE, 0, 0).rax;
-    assert_runs(WRMSR, MSR_SYSCFG, run(RDMSR, MSR_SYSCFG, 0, 0).rax | SNP_EN);
-    assert_runs(WRMSR, MSR_HSAVE_PA, HSAVE);
-}
-
-/* ---- RMP entries */
-
-static uint64_t entry_at(uint64_t spa)
-{
-    return rmp_base + 0x4000 + (spa >> 12) * 16;
-}
-
-#define E_ASSIGNED      1ULL
-#define E_2M            2ULL
-#define E_IMMUTABLE     4ULL
-#define E_GUEST(asid, gpa) (E_ASSIGNED | (uint64_t)(asid) << 51 | (gpa))
-#define E_VMSA          (1ULL << 61)
-#define E_VALID         (1ULL << 62)
-#define ALL_PERMS       0x0f
-
 static void set_entry(uint64_t spa, uint64_t lo, uint64_t perms)
 {
     poke(entry_at(spa) + 8, perms);
     poke(entry_at(spa), lo);
-}
-
-static Outcome rmpupdate(uint64_t spa, uint64_t gpa, uint32_t asid,
-                         bool assigned, bool large, bool immutable)
-{
-    poke(STATE, gpa);
-    poke(STATE + 8, assigned | large << 8 | immutable << 16 |
-                    (uint64_t)asid << 32);
-    return run(RMPUPDATE, spa, STATE, 0);
 }
 
 static void assign(uint64_t spa)

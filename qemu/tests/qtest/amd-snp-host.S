@@ -52,7 +52,7 @@ gdtr:
     .long ROM + REL(gdt)
 snp_rom_end:
 
-/* ---- at 0x10000; offsets in the mailbox as in amd-snp-host-test.c */
+/* ---- at 0x10000; offsets in the mailbox as in amd-snp-host-util.c */
 
     .code64
 snp_loop:

@@ -27,6 +27,10 @@ typedef struct RmpTable {
 
 bool rmp_table_get(const RmpTable *t, hwaddr spa, AmdRmpEntry *e);
 bool rmp_table_put(RmpTable *t, hwaddr spa, const AmdRmpEntry *e);
+void rmp_table_fill(RmpTable *t, hwaddr spa, uint64_t pages,
+                    const AmdRmpEntry *e);
+bool rmp_table_unsmash(RmpTable *t, hwaddr spa);
+bool rmp_table_asid_has_pages(const RmpTable *t, uint32_t asid);
 AmdRmpFault rmp_table_check(const RmpTable *t, const AmdRmpAccess *access);
 void rmp_table_mark(RmpTable *t, hwaddr spa, int delta);
 

@@ -191,6 +191,18 @@ bool amd_rmp_write(hwaddr spa, const AmdRmpEntry *e);
 /* The same if the entry is still @old; false if it has changed meanwhile. */
 bool amd_rmp_replace(hwaddr spa, const AmdRmpEntry *old, const AmdRmpEntry *e);
 
+/*
+ * The same for up to @pages 4K pages from @spa, whose entry does not depend on
+ * the address, at once; what the table does not cover is left out.
+ */
+void amd_rmp_fill(hwaddr spa, uint64_t pages, const AmdRmpEntry *e);
+
+/* 512 like 4K entries with consecutive GPAs become one of 2M; false if not so */
+bool amd_rmp_unsmash(hwaddr spa);
+
+/* Does any assigned page belong to @asid? */
+bool amd_rmp_asid_has_pages(uint32_t asid);
+
 /* ---- checks */
 
 /*

@@ -1,0 +1,169 @@
+/*
+ * SEV-SNP host tests: a CPU that executes single instructions for the test
+ *
+ * What runs on the CPU is in amd-snp-host.S.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "crypto/init.h"
+#include "qapi/error.h"
+#include "libqos/pci-pc.h"
+#include "amd-snp-host-util.h"
+
+extern const uint8_t snp_rom[], snp_rom_end[], snp_loop[], snp_loop_end[],
+                     snp_stubs[];
+
+uint64_t rmp_base;
+
+uint64_t peek(uint64_t addr)
+{
+    return qtest_readq(psp.qts, addr);
+}
+
+void poke(uint64_t addr, uint64_t val)
+{
+    qtest_writeq(psp.qts, addr, val);
+}
+
+Outcome run(uint64_t op, uint64_t a, uint64_t b, uint64_t c)
+{
+    gint64 end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+    poke(MAILBOX + 0x08, a);
+    poke(MAILBOX + 0x10, b);
+    poke(MAILBOX + 0x18, c);
+    poke(MAILBOX + 0x20, 0);
+    poke(MAILBOX, op);
+    while (!peek(MAILBOX + 0x20)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+    }
+    return (Outcome) {
+        .rax = peek(MAILBOX + 0x28), .flags = peek(MAILBOX + 0x30),
+        .vector = peek(MAILBOX + 0x38), .error = peek(MAILBOX + 0x40),
+        .cr2 = peek(MAILBOX + 0x48),
+    };
+}
+
+void assert_runs(uint64_t op, uint64_t a, uint64_t b)
+{
+    g_assert_cmphex(run(op, a, b, 0).vector, ==, NO_FAULT);
+}
+
+void assert_fault(uint64_t vector, uint64_t op, uint64_t a, uint64_t b)
+{
+    g_assert_cmphex(run(op, a, b, 0).vector, ==, vector);
+}
+
+/* ---- bringing the machine up */
+
+static void page_tables(void)
+{
+    poke(PML4, PDPT | 7);
+    for (int i = 0; i < 4; i++) {
+        poke(PDPT + 8 * i, (PD + 0x1000 * i) | 7);
+    }
+    for (uint64_t i = 0; i < 2048; i++) {
+        poke(PD + 8 * i, i << 21 | 0x87);
+    }
+    for (uint64_t i = 0; i < 512; i++) {
+        poke(PT + 8 * i, AREA_4K | i << 12 | 7);
+    }
+    poke(PD + 8 * (AREA_4K >> 21), PT | 7);
+}
+
+static void nested_tables(void)
+{
+    poke(NPML4, NPDPT | 7);
+    poke(NPDPT, NPD | 7);
+    poke(NPD, NPT | 7);
+    poke(NPD + 8, GUEST_2M | 0x87);
+    for (uint64_t i = 0; i < 512; i++) {
+        poke(NPT + 8 * i, GUEST | i << 12 | 7);
+    }
+}
+
+static void exception_handlers(void)
+{
+    for (uint64_t i = 0; i < 32; i++) {
+        uint64_t at = LOOP + (snp_stubs - snp_loop) + 16 * i;
+
+        poke(IDT + 16 * i, (at & 0xffff) | 24 << 16 | 0x8eULL << 40 |
+                           (at >> 16) << 48);
+        poke(IDT + 16 * i + 8, 0);
+    }
+    qtest_writew(psp.qts, IDTR, 0x1ff);
+    poke(IDTR + 2, IDT);
+}
+
+static char *make_rom(void)
+{
+    g_autofree char *rom = g_malloc0(0x10000);
+    char *path = NULL;
+    int fd = g_file_open_tmp("amd-snp-rom-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    memcpy(rom + 0xf000, snp_rom, snp_rom_end - snp_rom);
+    memcpy(rom + 0xfff0, "\xe9\x0d\xf0", 3);            /* jmp 0xf000 */
+    g_assert_true(g_file_set_contents(path, rom, 0x10000, NULL));
+    return path;
+}
+
+static void psp_found(QPCIDevice *dev, int devfn, void *data)
+{
+    psp.dev = dev;
+}
+
+void start(const char *cpu)
+{
+    g_autofree char *rom = make_rom();
+
+    qcrypto_init(&error_abort);
+    psp.qts = qtest_initf("-accel tcg -machine q35 -m 3G -nodefaults -S "
+                          "-bios %s -global apic-common.vapic=off "
+                          "-cpu EPYC-Milan,check=off,+svm,+npt,+lbrv,"
+                          "sev-host=on,sev-snp-host=on%s "
+                          "-device amd-psp,id=psp", rom, cpu);
+    unlink(rom);
+    psp.bus = qpci_new_pc(psp.qts, NULL);
+    qpci_device_foreach(psp.bus, 0x1022, 0x1486, psp_found, NULL);
+    qpci_device_enable(psp.dev);
+    psp.bar = qpci_iomap(psp.dev, 2, NULL);
+    page_tables();
+    nested_tables();
+    exception_handlers();
+    qtest_memwrite(psp.qts, LOOP, snp_loop, snp_loop_end - snp_loop);
+    poke(MAILBOX, 0);
+    qtest_qmp_assert_success(psp.qts, "{ 'execute': 'cont' }");
+}
+
+void enable_snp(void)
+{
+    rmp_base = run(RDMSR, MSR_RMP_BASE, 0, 0).rax;
+    assert_runs(WRMSR, MSR_SYSCFG, run(RDMSR, MSR_SYSCFG, 0, 0).rax | SNP_EN);
+    assert_runs(WRMSR, MSR_HSAVE_PA, HSAVE);
+}
+
+void start_snp(const char *cpu)
+{
+    start(cpu);
+    enable_snp();
+}
+
+/* ---- RMP entries */
+
+uint64_t entry_at(uint64_t spa)
+{
+    return rmp_base + 0x4000 + (spa >> 12) * 16;
+}
+
+Outcome rmpupdate(uint64_t spa, uint64_t gpa, uint32_t asid, bool assigned,
+                  bool large, bool immutable)
+{
+    poke(STATE, gpa);
+    poke(STATE + 8, assigned | large << 8 | immutable << 16 |
+                    (uint64_t)asid << 32);
+    return run(RMPUPDATE, spa, STATE, 0);
+}
