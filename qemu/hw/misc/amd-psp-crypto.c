@@ -182,7 +182,7 @@ bool amd_psp_ecdh(uint8_t secret[PSP_P384_LEN], const AmdPspEcKey *key,
 }
 
 bool amd_psp_ecdsa_sign(AmdPspEcSig *sig, const AmdPspEcKey *key,
-                        const uint8_t digest[PSP_SHA256_LEN])
+                        const uint8_t *digest, size_t digest_len)
 {
     struct ecc_scalar d;
     struct dsa_signature rs;
@@ -191,7 +191,7 @@ bool amd_psp_ecdsa_sign(AmdPspEcSig *sig, const AmdPspEcKey *key,
         return false;
     }
     dsa_signature_init(&rs);
-    ecdsa_sign(&d, NULL, psp_nettle_random, PSP_SHA256_LEN, digest, &rs);
+    ecdsa_sign(&d, NULL, psp_nettle_random, digest_len, digest, &rs);
     nettle_mpz_get_str_256(PSP_P384_LEN, sig->r, rs.r);
     nettle_mpz_get_str_256(PSP_P384_LEN, sig->s, rs.s);
     dsa_signature_clear(&rs);
@@ -200,7 +200,7 @@ bool amd_psp_ecdsa_sign(AmdPspEcSig *sig, const AmdPspEcKey *key,
 }
 
 bool amd_psp_ecdsa_verify(const AmdPspEcSig *sig, const AmdPspEcPoint *pub,
-                          const uint8_t digest[PSP_SHA256_LEN])
+                          const uint8_t *digest, size_t digest_len)
 {
     struct ecc_point p;
     struct dsa_signature rs;
@@ -212,7 +212,7 @@ bool amd_psp_ecdsa_verify(const AmdPspEcSig *sig, const AmdPspEcPoint *pub,
     dsa_signature_init(&rs);
     nettle_mpz_set_str_256_u(rs.r, PSP_P384_LEN, sig->r);
     nettle_mpz_set_str_256_u(rs.s, PSP_P384_LEN, sig->s);
-    ok = ecdsa_verify(&p, PSP_SHA256_LEN, digest, &rs);
+    ok = ecdsa_verify(&p, digest_len, digest, &rs);
     dsa_signature_clear(&rs);
     ecc_point_clear(&p);
     return ok;

@@ -57,8 +57,8 @@ bool amd_psp_ec_derive_public(AmdPspEcKey *key);
 bool amd_psp_ecdh(uint8_t secret[PSP_P384_LEN], const AmdPspEcKey *key,
                   const AmdPspEcPoint *peer);
 bool amd_psp_ecdsa_sign(AmdPspEcSig *sig, const AmdPspEcKey *key,
-                        const uint8_t digest[PSP_SHA256_LEN]);
+                        const uint8_t *digest, size_t digest_len);
 bool amd_psp_ecdsa_verify(const AmdPspEcSig *sig, const AmdPspEcPoint *pub,
-                          const uint8_t digest[PSP_SHA256_LEN]);
+                          const uint8_t *digest, size_t digest_len);
 
 #endif

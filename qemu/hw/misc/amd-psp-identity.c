@@ -125,7 +125,7 @@ static void psp_cert_sign(AmdPspCert *cert, unsigned n, uint32_t usage,
     AmdPspEcSig sig;
 
     amd_psp_sha256(digest, c, CERT_SIGNED_LEN);
-    amd_psp_ecdsa_sign(&sig, key, digest);
+    amd_psp_ecdsa_sign(&sig, key, digest, sizeof(digest));
     c->sig[n].usage = cpu_to_le32(usage);
     c->sig[n].algo = cpu_to_le32(ALGO_ECDSA_SHA256);
     psp_coord_store(c->sig[n].r, sig.r);
@@ -162,7 +162,7 @@ static bool psp_cert_verify(const AmdPspCert *cert, uint32_t usage,
             le32_to_cpu(c->sig[i].algo) == ALGO_ECDSA_SHA256 &&
             psp_coord_load(sig.r, c->sig[i].r) &&
             psp_coord_load(sig.s, c->sig[i].s) &&
-            amd_psp_ecdsa_verify(&sig, pub, digest)) {
+            amd_psp_ecdsa_verify(&sig, pub, digest, sizeof(digest))) {
             return true;
         }
     }
@@ -193,7 +193,7 @@ void amd_psp_sign_report(AmdPspState *s, uint8_t *sig_r, uint8_t *sig_s,
     AmdPspEcSig sig;
 
     amd_psp_sha256(digest, data, len);
-    amd_psp_ecdsa_sign(&sig, &s->id.pek, digest);
+    amd_psp_ecdsa_sign(&sig, &s->id.pek, digest, sizeof(digest));
     psp_coord_store(sig_r, sig.r);
     psp_coord_store(sig_s, sig.s);
 }

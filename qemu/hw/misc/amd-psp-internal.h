@@ -23,6 +23,7 @@
 #include "hw/pci/pci_device.h"
 #include "hw/registerfields.h"
 #include "amd-psp-crypto.h"
+#include "amd-psp-snp.h"
 
 OBJECT_DECLARE_SIMPLE_TYPE(AmdPspState, AMD_PSP)
 
@@ -61,6 +62,8 @@ typedef enum AmdPspStatus {
     PSP_INVALID_PARAM           = 0x16,
     PSP_RESOURCE_LIMIT          = 0x17,
     PSP_SECURE_DATA_INVALID     = 0x18,
+    PSP_AEAD_OFLOW              = 0x1D,
+    PSP_INVALID_KEY             = 0x27,
 } AmdPspStatus;
 
 typedef enum AmdPspPlatformState {
@@ -145,6 +148,7 @@ struct AmdPspState {
     AmdPspCert cek_cert;
     AmdPspIdentity id;
     hwaddr nv_addr;                     /* 0: no INIT_EX buffer */
+    AmdPspSnp snp;
 
     uint32_t max_asid;
     uint32_t cbitpos;

@@ -342,9 +342,9 @@ static void test_report(void)
         sig.s[i] = report[0x88 + 47 - i];
     }
     amd_psp_sha256(digest, report, 0x34);
-    g_assert_true(amd_psp_ecdsa_verify(&sig, &pub, digest));
+    g_assert_true(amd_psp_ecdsa_verify(&sig, &pub, digest, sizeof(digest)));
     digest[0] ^= 1;
-    g_assert_false(amd_psp_ecdsa_verify(&sig, &pub, digest));
+    g_assert_false(amd_psp_ecdsa_verify(&sig, &pub, digest, sizeof(digest)));
 }
 
 #define SECRET_GUID "736869e5-84f0-4973-92ec-06879ce3da0b"

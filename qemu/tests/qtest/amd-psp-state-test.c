@@ -279,7 +279,7 @@ static void sign_as(uint8_t *cert, uint32_t usage, const AmdPspEcKey *key)
     AmdPspEcSig sig;
 
     amd_psp_sha256(digest, cert, 0x414);
-    g_assert_true(amd_psp_ecdsa_sign(&sig, key, digest));
+    g_assert_true(amd_psp_ecdsa_sign(&sig, key, digest, sizeof(digest)));
     memset(raw, 0, 520);
     stl_le_p(raw, usage);
     stl_le_p(raw + 4, 2);

@@ -183,7 +183,7 @@ bool psp_cert_signed_by(const uint8_t *cert, unsigned n, uint32_t usage,
     psp_swap(sig.r, raw + 8);
     psp_swap(sig.s, raw + 8 + 72);
     amd_psp_sha256(digest, cert, 0x414);
-    return amd_psp_ecdsa_verify(&sig, &pub, digest);
+    return amd_psp_ecdsa_verify(&sig, &pub, digest, sizeof(digest));
 }
 
 void psp_get_pdh(AmdPspEcPoint *pub)
