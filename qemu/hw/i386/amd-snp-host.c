@@ -1,5 +1,5 @@
 /*
- * AMD SEV-SNP: what the secure processor's firmware wants to know of the CPUs
+ * AMD SEV-SNP: how the secure processor's firmware finds the CPUs set up
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -33,24 +33,4 @@ bool amd_snp_cpus_ready(bool init_rmp)
         }
     }
     return true;
-}
-
-uint32_t amd_snp_cpu_signature(void)
-{
-    uint32_t reg[4];
-
-    amd_snp_cpuid(1, 0, 0, 0, reg);
-    return reg[0];
-}
-
-void amd_snp_cpuid(uint32_t leaf, uint32_t subleaf, uint64_t xcr0, uint64_t xss,
-                   uint32_t reg[4])
-{
-    cpu_x86_cpuid(cpu_env(first_cpu), leaf, subleaf, &reg[0], &reg[1], &reg[2],
-                  &reg[3]);
-    if (leaf == 0xD && subleaf == 0) {
-        reg[1] = xsave_area_size(xcr0, false);
-    } else if (leaf == 0xD && subleaf == 1) {
-        reg[1] = xsave_area_size(xcr0 | xss, true);
-    }
 }

@@ -22,7 +22,7 @@
 
 /*
  * None of the failures behind error_abort can be provoked by a guest or a
- * host kernel: they would mean that QEMU was built without AES or SHA-2.
+ * host kernel: they would mean that QEMU was built without AES or SHA-256.
  */
 
 void amd_psp_sha256(uint8_t out[PSP_SHA256_LEN], const void *data, size_t len)
@@ -30,14 +30,6 @@ void amd_psp_sha256(uint8_t out[PSP_SHA256_LEN], const void *data, size_t len)
     size_t out_len = PSP_SHA256_LEN;
 
     qcrypto_hash_bytes(QCRYPTO_HASH_ALGO_SHA256, data, len, &out, &out_len,
-                       &error_abort);
-}
-
-void amd_psp_sha384(uint8_t out[PSP_SHA384_LEN], const void *data, size_t len)
-{
-    size_t out_len = PSP_SHA384_LEN;
-
-    qcrypto_hash_bytes(QCRYPTO_HASH_ALGO_SHA384, data, len, &out, &out_len,
                        &error_abort);
 }
 

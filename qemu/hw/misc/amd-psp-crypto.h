@@ -11,7 +11,6 @@
 #define HW_MISC_AMD_PSP_CRYPTO_H
 
 #define PSP_SHA256_LEN 32
-#define PSP_SHA384_LEN 48
 #define PSP_AES_LEN 16
 #define PSP_P384_LEN 48
 
@@ -32,7 +31,6 @@ typedef struct AmdPspEcSig {
 } AmdPspEcSig;
 
 void amd_psp_sha256(uint8_t out[PSP_SHA256_LEN], const void *data, size_t len);
-void amd_psp_sha384(uint8_t out[PSP_SHA384_LEN], const void *data, size_t len);
 
 /* HMAC-SHA256 over the concatenation of @iov */
 void amd_psp_hmac(uint8_t out[PSP_SHA256_LEN], const uint8_t *key,

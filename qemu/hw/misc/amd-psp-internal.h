@@ -68,6 +68,7 @@ typedef enum AmdPspStatus {
     PSP_INVALID_PAGE_OWNER      = 0x1C,
     PSP_AEAD_OFLOW              = 0x1D,
     PSP_RMP_INIT_REQUIRED       = 0x20,
+    PSP_INVALID_KEY             = 0x27,
 } AmdPspStatus;
 
 typedef enum AmdPspPlatformState {
@@ -131,15 +132,16 @@ typedef struct AmdPspIdentity {
     AmdPspCert oca_cert, pek_cert, pdh_cert;
 } AmdPspIdentity;
 
-/* SEV-SNP's part of the platform; what its TCB means is in amd-psp-snp.h. */
+/* SEV-SNP's part of the platform; what a TCB is: amd-psp-snp-vcek.c */
 typedef struct AmdPspSnp {
     bool init;                          /* the platform state INIT */
     bool rmp_was_init;                  /* since reset */
-    uint32_t config_flags;              /* of SNP_CONFIG */
+    bool mask_chip_id, mask_chip_key;   /* SNP_CONFIG */
     uint64_t current_tcb, committed_tcb, reported_tcb;
     GHashTable *guests;                 /* context page -> AmdPspSnpGuest */
     uint8_t chip_id[64];
     AmdPspEcKey vcek;                   /* of the reported TCB */
+    char *endorsement;                  /* where to write what a KDS knows */
 } AmdPspSnp;
 
 struct AmdPspState {

@@ -15,8 +15,7 @@
 #include "qemu/guest-random.h"
 #include "qemu/units.h"
 #include "hw/boards.h"
-#include "hw/i386/amd-snp-host.h"
-#include "amd-psp-snp.h"
+#include "amd-psp-snp-msg.h"
 
 #define START_MA_EN BIT(0)
 #define START_IMI_EN BIT(1)
@@ -71,6 +70,13 @@ typedef struct QEMU_PACKED SnpSecrets {
 
 #define SECRETS_VERSION 3
 
+typedef struct QEMU_PACKED SnpCpuidPage {
+    uint32_t count;
+    uint32_t reserved1;
+    uint64_t reserved2;
+    AmdPspSnpCpuid rows[PSP_SNP_CPUID_MAX];
+} SnpCpuidPage;
+
 /* Chapter 10 "ECDSA P-384 with SHA-384" keys and signatures: little endian */
 #define EC_FIELD 72
 #define EC_CURVE_P384 2
@@ -115,6 +121,7 @@ typedef struct QEMU_PACKED SnpIdAuth {
 
 QEMU_BUILD_BUG_ON(sizeof(SnpPageInfo) != 0x70);
 QEMU_BUILD_BUG_ON(sizeof(SnpSecrets) != PSP_SNP_PAGE);
+QEMU_BUILD_BUG_ON(sizeof(SnpCpuidPage) > PSP_SNP_PAGE);
 QEMU_BUILD_BUG_ON(offsetof(SnpSecrets, tsc_factor) != 0x160);
 QEMU_BUILD_BUG_ON(sizeof(SnpIdBlock) != 0x60);
 QEMU_BUILD_BUG_ON(offsetof(SnpIdAuth, id_key_sig) != 0x680);
@@ -208,14 +215,23 @@ AmdPspStatus amd_psp_snp_launch_start(AmdPspState *s, AmdPspSnpGuest *g,
 
 static void psp_snp_fill_secrets(AmdPspSnpGuest *g, uint8_t *page)
 {
-    SnpSecrets secrets = {
-        .version = cpu_to_le32(SECRETS_VERSION),
-        .fms = cpu_to_le32(amd_snp_cpu_signature()),
-    };
+    SnpSecrets secrets = { .version = cpu_to_le32(SECRETS_VERSION) };
+    uint32_t cpuid[4];
 
+    amd_psp_snp_host_cpuid(1, 0, cpuid);
+    secrets.fms = cpu_to_le32(cpuid[0]);
     memcpy(secrets.gosvw, g->gosvw, sizeof(g->gosvw));
     memcpy(secrets.vmpck, g->vmpck, sizeof(g->vmpck));
     memcpy(page, &secrets, sizeof(secrets));
+}
+
+/* 8.19.2 "CPUID Page" */
+static bool psp_snp_cpuid_ok(SnpCpuidPage *page)
+{
+    uint32_t count = le32_to_cpu(page->count);
+
+    return count <= PSP_SNP_CPUID_MAX && !page->reserved1 &&
+           !page->reserved2 && amd_psp_snp_cpuid_vet(page->rows, count);
 }
 
 /*
@@ -233,7 +249,7 @@ static AmdPspStatus psp_snp_prepare(AmdPspSnpGuest *g, unsigned type, hwaddr pa,
         psp_snp_fill_secrets(g, page);
         break;
     case PAGE_CPUID:
-        if (!amd_psp_snp_cpuid_check(page)) {
+        if (!psp_snp_cpuid_ok((SnpCpuidPage *)page)) {
             amd_mee_write(pa, 0, page, PSP_SNP_PAGE);
             return PSP_INVALID_PARAM;
         }

@@ -14,14 +14,15 @@
 #include "qemu/units.h"
 #include "hw/i386/amd-iommu-snp.h"
 #include "hw/i386/amd-snp-host.h"
-#include "amd-psp-snp.h"
+#include "amd-psp-snp-msg.h"
 
 #define INIT_RMP BIT(0)
 #define INIT_LIST BIT(1)
 #define LIST_MAX 255                    /* in one page, with the header */
 #define SHUTDOWN_IOMMU BIT(0)
-#define CONFIG_FLAGS 3                  /* MASK_CHIP_ID, MASK_CHIP_KEY */
-#define TCB_PARTS 8
+FIELD(CONFIG, MASK_CHIP_ID, 0, 1)
+FIELD(CONFIG, MASK_CHIP_KEY, 1, 1)
+FIELD(CONFIG, RESERVED, 2, 30)
 
 /* 8.5 "SNP_PLATFORM_STATUS" */
 typedef struct QEMU_PACKED SnpPlatformStatus {
@@ -219,6 +220,13 @@ static AmdPspStatus psp_snp_shutdown_ex(AmdPspState *s, AmdPspSnpGuest *g,
     return psp_snp_stop(s, flags & SHUTDOWN_IOMMU);
 }
 
+static uint32_t psp_snp_config_flags(const AmdPspState *s)
+{
+    uint32_t flags = FIELD_DP32(0, CONFIG, MASK_CHIP_ID, s->snp.mask_chip_id);
+
+    return FIELD_DP32(flags, CONFIG, MASK_CHIP_KEY, s->snp.mask_chip_key);
+}
+
 static AmdPspStatus psp_snp_platform_status(AmdPspState *s, AmdPspSnpGuest *g,
                                             void *buf)
 {
@@ -230,7 +238,7 @@ static AmdPspStatus psp_snp_platform_status(AmdPspState *s, AmdPspSnpGuest *g,
         .state = s->snp.init,
         .is_rmp_init = s->snp.rmp_was_init,
         .build = cpu_to_le32(PSP_API_BUILD),
-        .flags = cpu_to_le32(s->snp.config_flags),
+        .flags = cpu_to_le32(psp_snp_config_flags(s)),
         .guest_count = cpu_to_le32(g_hash_table_size(s->snp.guests)),
         .current_tcb = cpu_to_le64(s->snp.current_tcb),
         .reported_tcb = cpu_to_le64(s->snp.reported_tcb),
@@ -243,17 +251,6 @@ static AmdPspStatus psp_snp_platform_status(AmdPspState *s, AmdPspSnpGuest *g,
     return ret;
 }
 
-/* No part of @tcb is newer than in @limit.  Reserved parts are zero in both. */
-static bool psp_tcb_covers(uint64_t limit, uint64_t tcb)
-{
-    for (unsigned i = 0; i < TCB_PARTS; i++) {
-        if (extract64(tcb, i * 8, 8) > extract64(limit, i * 8, 8)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* 8.7 "SNP_CONFIG": a TCB of 0 asks for the current one. */
 static AmdPspStatus psp_snp_config(AmdPspState *s, AmdPspSnpGuest *g, void *buf)
 {
@@ -261,12 +258,14 @@ static AmdPspStatus psp_snp_config(AmdPspState *s, AmdPspSnpGuest *g, void *buf)
     uint64_t tcb = le64_to_cpu(cmd->reported_tcb);
     uint32_t flags = le32_to_cpu(cmd->flags);
 
-    if (!psp_tcb_covers(s->snp.current_tcb, tcb) || (flags & ~CONFIG_FLAGS) ||
+    if (!amd_psp_snp_tcb_le(tcb, s->snp.current_tcb) ||
+        FIELD_EX32(flags, CONFIG, RESERVED) ||
         !buffer_is_zero(cmd->reserved, sizeof(cmd->reserved))) {
         return PSP_INVALID_PARAM;
     }
     s->snp.reported_tcb = tcb ?: s->snp.current_tcb;
-    s->snp.config_flags = flags;
+    s->snp.mask_chip_id = FIELD_EX32(flags, CONFIG, MASK_CHIP_ID);
+    s->snp.mask_chip_key = FIELD_EX32(flags, CONFIG, MASK_CHIP_KEY);
     amd_psp_snp_vcek_update(s);
     return PSP_SUCCESS;
 }
@@ -428,20 +427,12 @@ bool amd_psp_snp_execute(AmdPspState *s, unsigned id, hwaddr cmdbuf,
     return false;
 }
 
-void amd_psp_snp_init(AmdPspState *s)
-{
-    s->snp.current_tcb = PSP_SNP_TCB;
-    s->snp.committed_tcb = PSP_SNP_TCB;
-    s->snp.reported_tcb = PSP_SNP_TCB;
-    amd_psp_snp_guests_drop(s);
-    amd_psp_snp_chip_init(s);
-}
-
 void amd_psp_snp_reset(AmdPspState *s)
 {
     amd_psp_snp_guests_drop(s);
     s->snp.init = false;
     s->snp.rmp_was_init = false;
-    s->snp.config_flags = 0;
+    s->snp.mask_chip_id = s->snp.mask_chip_key = false;
     s->snp.reported_tcb = s->snp.current_tcb;
+    amd_psp_snp_vcek_update(s);
 }

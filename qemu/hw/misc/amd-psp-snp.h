@@ -5,7 +5,8 @@
  *   amd-psp-snp-page.c    page states: which pages firmware writes or gives back
  *   amd-psp-snp-guest.c   contexts, ASIDs, debugging, guest requests
  *   amd-psp-snp-launch.c  LAUNCH_*, the launch digest, the ID block
- *   amd-psp-snp-cpuid.c   what a guest's CPUID page may claim
+ *
+ * and of what they call in amd-psp-snp-msg.h, the messages of running guests.
  *
  * A guest is named by the address of its context page.  What silicon keeps
  * encrypted in that page is kept here, out of the host's reach; the page itself
@@ -21,16 +22,11 @@
 
 #include "hw/i386/amd-rmp.h"
 #include "amd-psp-internal.h"
+#include "amd-psp-snp-crypto.h"
 
 #define PSP_SNP_PAGE 4096
 #define PSP_SNP_LARGE_PAGE (2 * MiB)
 #define PSP_SNP_VMPCKS 4
-
-/*
- * 2.2 "TCB Versions": microcode 0xD1 in [63:56], SNP 22 in [55:48], boot loader
- * 4 in [7:0], as a Milan of 2024 has them
- */
-#define PSP_SNP_TCB ((0xD1ULL << 56) | (22ULL << 48) | 4)
 
 FIELD(SNP_POLICY, ABI_MINOR, 0, 8)
 FIELD(SNP_POLICY, ABI_MAJOR, 8, 8)
@@ -77,7 +73,6 @@ typedef AmdPspStatus AmdPspSnpHandler(AmdPspState *s, AmdPspSnpGuest *g,
                                       void *buf);
 
 /* amd-psp-snp.c */
-void amd_psp_snp_init(AmdPspState *s);
 void amd_psp_snp_reset(AmdPspState *s);
 /* False if it is no command of SEV-SNP */
 bool amd_psp_snp_execute(AmdPspState *s, unsigned id, hwaddr cmdbuf,
@@ -121,22 +116,6 @@ AmdPspSnpHandler amd_psp_snp_gctx_create, amd_psp_snp_activate,
 /* amd-psp-snp-launch.c */
 AmdPspSnpHandler amd_psp_snp_launch_start, amd_psp_snp_launch_update,
                  amd_psp_snp_launch_finish;
-
-/* amd-psp-snp-msg.c: one request of a guest; pages of 4K */
-AmdPspStatus amd_psp_snp_message(AmdPspState *s, AmdPspSnpGuest *g,
-                                 const uint8_t *req, uint8_t *resp);
-
-/* amd-psp-snp-report.c: the chip's ID, and its key for the reported TCB */
-void amd_psp_snp_chip_init(AmdPspState *s);
-void amd_psp_snp_vcek_update(AmdPspState *s);
-
-/* amd-psp-snp-cpuid.c */
-
-/*
- * Check the CPUID page of a guest against this platform.  Entries that claim
- * too much are set to what the platform would say; false if there are any.
- */
-bool amd_psp_snp_cpuid_check(uint8_t page[PSP_SNP_PAGE]);
 
 /* Command buffers; all fields little endian, the guest's context first */
 typedef struct QEMU_PACKED SnpCmdInitEx {

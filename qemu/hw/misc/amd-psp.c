@@ -22,7 +22,7 @@
 #include "hw/pci/msix.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
-#include "amd-psp-snp.h"
+#include "amd-psp-snp-msg.h"
 
 #define PSP_PCI_DEVICE_ID 0x1486        /* as in Rome and Milan */
 #define PSP_BAR 2
@@ -267,7 +267,8 @@ static void psp_realize(PCIDevice *pci, Error **errp)
         error_setg(errp, "cbitpos must be between 32 and 63");
         return;
     }
-    if (!psp_init_interrupts(pci, errp)) {
+    amd_psp_chip_init(s);
+    if (!amd_psp_snp_chip_init(s, errp) || !psp_init_interrupts(pci, errp)) {
         return;
     }
     amd_mee_create(s->max_asid);
@@ -275,8 +276,7 @@ static void psp_realize(PCIDevice *pci, Error **errp)
                           PSP_BAR_SIZE);
     pci_register_bar(pci, PSP_BAR, PCI_BASE_ADDRESS_SPACE_MEMORY, &s->bar);
     s->guests = g_hash_table_new(NULL, NULL);
-    amd_psp_chip_init(s);
-    amd_psp_snp_init(s);
+    amd_psp_snp_guests_drop(s);
     the_psp = s;
 }
 
@@ -330,6 +330,7 @@ static void psp_class_init(ObjectClass *klass, void *data)
     device_class_set_legacy_reset(dc, psp_reset);
     device_class_set_props(dc, psp_properties);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+    amd_psp_snp_vcek_class_init(klass);
     object_class_property_add(klass, "x-wbinvd", "uint32", NULL,
                               psp_set_wbinvd, NULL, NULL);
 }

@@ -10,6 +10,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "hw/misc/amd-psp-snp-crypto.h"
 #include "amd-snp-host-util.h"
 
 enum {
