@@ -55,8 +55,7 @@ AmdPspGuest *amd_psp_guest_new(AmdPspState *s)
         g->handle = ++s->last_handle;
     } while (!g->handle || amd_psp_guest_find(s, g->handle));
     qemu_guest_getrandom_nofail(g->vek, sizeof(g->vek));
-    qemu_guest_getrandom_nofail(g->tek, sizeof(g->tek));
-    qemu_guest_getrandom_nofail(g->tik, sizeof(g->tik));
+    qemu_guest_getrandom_nofail(&g->tk, sizeof(g->tk));
     g->crc_slots = g_array_new(false, false, sizeof(uint64_t));
     g_hash_table_insert(s->guests, GUINT_TO_POINTER(g->handle), g);
     s->state = PSP_P_WORKING;
@@ -237,6 +236,12 @@ static AmdPspStatus psp_download_firmware(AmdPspState *s, AmdPspGuest *g,
     return PSP_BAD_SIGNATURE;
 }
 
+static bool psp_guest_has_run(const AmdPspGuest *g)
+{
+    return g->state == PSP_G_RUNNING || g->state == PSP_G_SUPDATE ||
+           g->state == PSP_G_SENT;
+}
+
 static AmdPspStatus psp_activate(AmdPspState *s, AmdPspGuest *g, void *buf)
 {
     PspCmdActivate *cmd = buf;
@@ -257,8 +262,8 @@ static AmdPspStatus psp_activate(AmdPspState *s, AmdPspGuest *g, void *buf)
         return PSP_ASID_OWNED;
     }
     g->asid = asid;
-    s->asid_state[asid] = g->state == PSP_G_RUNNING ? PSP_A_IN_USE :
-                                                      PSP_A_ALLOCATED;
+    s->asid_state[asid] = psp_guest_has_run(g) ? PSP_A_IN_USE :
+                                                 PSP_A_ALLOCATED;
     amd_mee_install_key(asid, g->vek);
     return PSP_SUCCESS;
 }
@@ -299,12 +304,17 @@ static AmdPspStatus psp_guest_status(AmdPspState *s, AmdPspGuest *g, void *buf)
 #define G_LUPDATE BIT(PSP_G_LUPDATE)
 #define G_LSECRET BIT(PSP_G_LSECRET)
 #define G_RUNNING BIT(PSP_G_RUNNING)
-#define G_ANY (G_LUPDATE | G_LSECRET | G_RUNNING)
+#define G_SUPDATE BIT(PSP_G_SUPDATE)
+#define G_RUPDATE BIT(PSP_G_RUPDATE)
+#define G_SENT BIT(PSP_G_SENT)
+#define G_ANY (G_LUPDATE | G_LSECRET | G_RUNNING | G_SUPDATE | G_RUPDATE | \
+               G_SENT)
 
 enum {
     WB = BIT(0),                        /* writes the buffer back */
     ACT = BIT(1),                       /* guest must be active */
     ES = BIT(2),                        /* guest must be an ES guest */
+    HDR = BIT(3),                       /* room for a packet header, first */
 };
 
 typedef struct AmdPspCmd {
@@ -349,17 +359,33 @@ static const AmdPspCmd psp_cmds[] = {
       amd_psp_launch_update_vmsa },
     { 0x33, LEN(LaunchData), "LAUNCH_MEASURE", WB, W, G_LUPDATE,
       amd_psp_launch_measure },
-    { 0x34, LEN(LaunchSecret), "LAUNCH_SECRET", ACT, W, G_LSECRET,
+    { 0x34, LEN(Packet), "LAUNCH_SECRET", ACT, W, G_LSECRET,
       amd_psp_launch_secret },
     { 0x35, LEN(Handle), "LAUNCH_FINISH", 0, W, G_LSECRET,
       amd_psp_launch_finish },
     { 0x36, LEN(Attestation), "ATTESTATION_REPORT", WB, W,
-      G_LSECRET | G_RUNNING, amd_psp_attestation_report },
+      G_LSECRET | G_RUNNING | G_SUPDATE | G_SENT, amd_psp_attestation_report },
+    { 0x40, LEN(SendStart), "SEND_START", WB, W, G_RUNNING,
+      amd_psp_send_start },
+    { 0x41, LEN(Packet), "SEND_UPDATE_DATA", WB | HDR | ACT, W, G_SUPDATE,
+      amd_psp_send_update_data },
+    { 0x42, LEN(Packet), "SEND_UPDATE_VMSA", WB | HDR | ES | ACT, W, G_SUPDATE,
+      amd_psp_send_update_vmsa },
+    { 0x43, LEN(Handle), "SEND_FINISH", 0, W, G_SUPDATE, amd_psp_send_finish },
+    { 0x44, LEN(Handle), "SEND_CANCEL", 0, W, G_SUPDATE, amd_psp_send_cancel },
+    { 0x50, LEN(LaunchStart), "RECEIVE_START", WB, I | W, 0,
+      amd_psp_receive_start },
+    { 0x51, LEN(Packet), "RECEIVE_UPDATE_DATA", ACT, W, G_RUPDATE,
+      amd_psp_receive_update_data },
+    { 0x52, LEN(Packet), "RECEIVE_UPDATE_VMSA", ACT | ES, W, G_RUPDATE,
+      amd_psp_receive_update_vmsa },
+    { 0x53, LEN(Handle), "RECEIVE_FINISH", 0, W, G_RUPDATE,
+      amd_psp_receive_finish },
     { 0x60, LEN(Dbg), "DBG_DECRYPT", ACT, W, G_ANY, amd_psp_dbg_decrypt },
     { 0x61, LEN(Dbg), "DBG_ENCRYPT", ACT, W, G_ANY, amd_psp_dbg_encrypt },
 };
 
-#define PSP_CMDBUF_MAX 64
+#define PSP_CMDBUF_MAX 80
 
 static const AmdPspCmd *psp_cmd_find(unsigned id)
 {
@@ -389,6 +415,27 @@ static AmdPspStatus psp_cmd_check_guest(const AmdPspCmd *cmd,
     return PSP_SUCCESS;
 }
 
+static AmdPspStatus psp_cmd_check(AmdPspState *s, const AmdPspCmd *cmd,
+                                  hwaddr cmdbuf, void *buf, AmdPspGuest **g)
+{
+    AmdPspStatus ret = PSP_SUCCESS;
+
+    if (!(cmd->platform & BIT(s->state))) {
+        return PSP_INVALID_PLATFORM_STATE;
+    }
+    if (cmd->flags & WB) {
+        ret = amd_psp_output(cmdbuf, cmd->len);
+    }
+    if (ret == PSP_SUCCESS && (cmd->flags & HDR)) {
+        ret = amd_psp_packet_query(buf);
+    }
+    if (ret == PSP_SUCCESS && cmd->guest) {
+        *g = amd_psp_guest_find(s, ldl_le_p(buf));
+        ret = psp_cmd_check_guest(cmd, *g);
+    }
+    return ret;
+}
+
 static AmdPspStatus psp_cmd_run(AmdPspState *s, const AmdPspCmd *cmd,
                                 hwaddr cmdbuf)
 {
@@ -400,23 +447,10 @@ static AmdPspStatus psp_cmd_run(AmdPspState *s, const AmdPspCmd *cmd,
                      !amd_mee_read(cmdbuf, 0, buf, cmd->len))) {
         return PSP_INVALID_ADDRESS;
     }
-    if (!(cmd->platform & BIT(s->state))) {
-        return PSP_INVALID_PLATFORM_STATE;
+    ret = psp_cmd_check(s, cmd, cmdbuf, buf, &g);
+    if (ret == PSP_SUCCESS) {
+        ret = cmd->handler(s, g, buf);
     }
-    if (cmd->flags & WB) {
-        ret = amd_psp_output(cmdbuf, cmd->len);
-        if (ret != PSP_SUCCESS) {
-            return ret;
-        }
-    }
-    if (cmd->guest) {
-        g = amd_psp_guest_find(s, ldl_le_p(buf));
-        ret = psp_cmd_check_guest(cmd, g);
-        if (ret != PSP_SUCCESS) {
-            return ret;
-        }
-    }
-    ret = cmd->handler(s, g, buf);
     /* INVALID_LEN reports the required length in the buffer. */
     if ((cmd->flags & WB) && (ret == PSP_SUCCESS || ret == PSP_INVALID_LEN)) {
         amd_mee_write(cmdbuf, 0, buf, cmd->len);
@@ -430,12 +464,12 @@ AmdPspStatus amd_psp_execute(AmdPspState *s, unsigned id, hwaddr cmdbuf)
     const char *name = cmd ? cmd->name : "unknown";
     AmdPspStatus ret;
 
+    QEMU_BUILD_BUG_ON(sizeof(PspCmdSendStart) > PSP_CMDBUF_MAX);
     if (cmd) {
         ret = psp_cmd_run(s, cmd, cmdbuf);
     } else if (!amd_psp_snp_execute(s, id, cmdbuf, &name, &ret)) {
         ret = PSP_INVALID_COMMAND;
     }
-    QEMU_BUILD_BUG_ON(sizeof(PspCmdLaunchSecret) > PSP_CMDBUF_MAX);
     trace_amd_psp_command(id, name, cmdbuf, ret);
     if (ret != PSP_SUCCESS) {
         qemu_log_mask(LOG_GUEST_ERROR,

@@ -1,8 +1,8 @@
 /*
  * AMD Platform Security Processor: cryptographic primitives
  *
- * Thin wrappers around QEMU's crypto layer and nettle's elliptic curves, in
- * the shapes that the SEV API uses. No state, no locks.
+ * Thin wrappers around QEMU's crypto layer and nettle's elliptic curves and
+ * RSA, in the shapes that the SEV API uses. No state, no locks.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,7 +14,7 @@
 #define PSP_AES_LEN 16
 #define PSP_P384_LEN 48
 
-/* All integers are big endian, as in SEC 1. */
+/* All integers are big endian, as in SEC 1 and PKCS #1. */
 typedef struct AmdPspEcPoint {
     uint8_t x[PSP_P384_LEN];
     uint8_t y[PSP_P384_LEN];
@@ -61,5 +61,34 @@ bool amd_psp_ecdsa_sign(AmdPspEcSig *sig, const AmdPspEcKey *key,
                         const uint8_t *digest, size_t digest_len);
 bool amd_psp_ecdsa_verify(const AmdPspEcSig *sig, const AmdPspEcPoint *pub,
                           const uint8_t *digest, size_t digest_len);
+
+/*
+ * RSA, amd-psp-rsa.c. Signatures are RSASSA-PSS, with SHA-256 for keys of
+ * 2048 bits and SHA-384 for keys of 4096 bits, the salt as long as the hash.
+ * Other lengths of keys are nobody's: nothing verifies under them.
+ */
+#define PSP_RSA_LEN 256                 /* of the keys that we make */
+#define PSP_RSA_MAX_LEN 512
+
+typedef struct AmdPspRsaPub {
+    size_t len;                         /* bytes used of n, e, signatures */
+    uint8_t n[PSP_RSA_MAX_LEN];
+    uint8_t e[PSP_RSA_MAX_LEN];
+} AmdPspRsaPub;
+
+typedef struct AmdPspRsaKey {
+    AmdPspRsaPub pub;
+    uint8_t p[PSP_RSA_LEN / 2];
+    uint8_t q[PSP_RSA_LEN / 2];
+} AmdPspRsaKey;
+
+/* The same key for the same @secret and @label, always */
+void amd_psp_rsa_derive(AmdPspRsaKey *key, const char *label,
+                        const uint8_t secret[PSP_SHA256_LEN]);
+/* The same signature for the same key and data */
+bool amd_psp_rsa_sign(uint8_t sig[PSP_RSA_LEN], const AmdPspRsaKey *key,
+                      const void *data, size_t len);
+bool amd_psp_rsa_verify(const uint8_t *sig, const AmdPspRsaPub *pub,
+                        const void *data, size_t len);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * AMD Platform Security Processor: the platform's keys and certificates
  *
- * OCA signs PEK, PEK signs PDH; the chip's own CEK signs PEK, too. The CEK
- * and the NV encryption key derive from the chip's secret and never change;
- * the rest is the platform's identity, which FACTORY_RESET wipes.
+ * OCA signs PEK, PEK signs PDH; the chip's own CEK signs PEK, too, and has
+ * AMD's signature (amd-psp-root.c). The CEK and the NV encryption key derive
+ * from the chip's secret and never change; the rest is the platform's
+ * identity, which FACTORY_RESET wipes.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,48 +15,7 @@
 #include "qemu/guest-random.h"
 #include "amd-psp-internal.h"
 
-/* SEV API, SEV Certificate Format: key usages and algorithms */
-#define USAGE_INVALID 0x1000
-#define USAGE_OCA 0x1001
-#define USAGE_PEK 0x1002
-#define USAGE_PDH 0x1003
-#define USAGE_CEK 0x1004
-#define ALGO_INVALID 0x000
-#define ALGO_ECDSA_SHA256 0x002
-#define ALGO_ECDH_SHA256 0x003
-#define ALGO_ECDH_SHA384 0x103
-#define CURVE_P384 2
-#define CERT_VERSION 1
-#define COORD_LEN 72                    /* little endian, zero padded */
-
-typedef struct QEMU_PACKED PspCertSig {
-    uint32_t usage;
-    uint32_t algo;
-    uint8_t r[COORD_LEN];
-    uint8_t s[COORD_LEN];
-    uint8_t reserved[368];
-} PspCertSig;
-
-typedef struct QEMU_PACKED PspCertLayout {
-    uint32_t version;
-    uint8_t api_major;
-    uint8_t api_minor;
-    uint16_t reserved;
-    uint32_t usage;
-    uint32_t algo;
-    uint32_t curve;
-    uint8_t qx[COORD_LEN];
-    uint8_t qy[COORD_LEN];
-    uint8_t reserved2[880];
-    PspCertSig sig[2];
-} PspCertLayout;
-
-#define CERT_SIGNED_LEN offsetof(PspCertLayout, sig)
-
-QEMU_BUILD_BUG_ON(sizeof(PspCertLayout) != PSP_CERT_LEN);
-
 #define CHIP_ID_LEN 64
-#define CHAIN_LEN (3 * PSP_CERT_LEN)
 
 /* What INIT_EX keeps for the host: ours alone to read, so ours to define */
 #define NV_MAGIC "SEVNV001"
@@ -69,112 +29,6 @@ typedef struct QEMU_PACKED PspNv {
     uint8_t certs[3][PSP_CERT_LEN];
     uint8_t mac[PSP_SHA256_LEN];
 } PspNv;
-
-static void psp_reverse(uint8_t *to, const uint8_t *from, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        to[i] = from[len - 1 - i];
-    }
-}
-
-static void psp_coord_store(uint8_t le[COORD_LEN],
-                            const uint8_t be[PSP_P384_LEN])
-{
-    memset(le, 0, COORD_LEN);
-    psp_reverse(le, be, PSP_P384_LEN);
-}
-
-static bool psp_coord_load(uint8_t be[PSP_P384_LEN],
-                           const uint8_t le[COORD_LEN])
-{
-    psp_reverse(be, le, PSP_P384_LEN);
-    return buffer_is_zero(le + PSP_P384_LEN, COORD_LEN - PSP_P384_LEN);
-}
-
-static PspCertLayout *psp_cert(AmdPspCert *cert)
-{
-    return (PspCertLayout *)cert->raw;
-}
-
-static void psp_cert_fill(AmdPspCert *cert, uint32_t usage, uint32_t algo,
-                          const AmdPspEcPoint *pub)
-{
-    PspCertLayout *c = psp_cert(cert);
-
-    *c = (PspCertLayout) {
-        .version = cpu_to_le32(CERT_VERSION),
-        .api_major = PSP_API_MAJOR,
-        .api_minor = PSP_API_MINOR,
-        .usage = cpu_to_le32(usage),
-        .algo = cpu_to_le32(algo),
-        .curve = cpu_to_le32(CURVE_P384),
-    };
-    psp_coord_store(c->qx, pub->x);
-    psp_coord_store(c->qy, pub->y);
-    for (int i = 0; i < 2; i++) {
-        c->sig[i].usage = cpu_to_le32(USAGE_INVALID);
-        c->sig[i].algo = cpu_to_le32(ALGO_INVALID);
-    }
-}
-
-static void psp_cert_sign(AmdPspCert *cert, unsigned n, uint32_t usage,
-                          const AmdPspEcKey *key)
-{
-    PspCertLayout *c = psp_cert(cert);
-    uint8_t digest[PSP_SHA256_LEN];
-    AmdPspEcSig sig;
-
-    amd_psp_sha256(digest, c, CERT_SIGNED_LEN);
-    amd_psp_ecdsa_sign(&sig, key, digest, sizeof(digest));
-    c->sig[n].usage = cpu_to_le32(usage);
-    c->sig[n].algo = cpu_to_le32(ALGO_ECDSA_SHA256);
-    psp_coord_store(c->sig[n].r, sig.r);
-    psp_coord_store(c->sig[n].s, sig.s);
-}
-
-static bool psp_cert_pub(const AmdPspCert *cert, AmdPspEcPoint *pub)
-{
-    const PspCertLayout *c = (const PspCertLayout *)cert->raw;
-
-    return le32_to_cpu(c->version) == CERT_VERSION &&
-           le32_to_cpu(c->curve) == CURVE_P384 &&
-           psp_coord_load(pub->x, c->qx) && psp_coord_load(pub->y, c->qy);
-}
-
-static bool psp_cert_is(const AmdPspCert *cert, uint32_t usage, uint32_t algo)
-{
-    const PspCertLayout *c = (const PspCertLayout *)cert->raw;
-
-    return le32_to_cpu(c->usage) == usage && le32_to_cpu(c->algo) == algo;
-}
-
-/* Has @usage's key @pub signed @cert, in whichever of the two places? */
-static bool psp_cert_verify(const AmdPspCert *cert, uint32_t usage,
-                            const AmdPspEcPoint *pub)
-{
-    const PspCertLayout *c = (const PspCertLayout *)cert->raw;
-    uint8_t digest[PSP_SHA256_LEN];
-    AmdPspEcSig sig;
-
-    amd_psp_sha256(digest, c, CERT_SIGNED_LEN);
-    for (int i = 0; i < 2; i++) {
-        if (le32_to_cpu(c->sig[i].usage) == usage &&
-            le32_to_cpu(c->sig[i].algo) == ALGO_ECDSA_SHA256 &&
-            psp_coord_load(sig.r, c->sig[i].r) &&
-            psp_coord_load(sig.s, c->sig[i].s) &&
-            amd_psp_ecdsa_verify(&sig, pub, digest, sizeof(digest))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool amd_psp_cert_dh_key(const AmdPspCert *cert, AmdPspEcPoint *pub)
-{
-    return (psp_cert_is(cert, USAGE_PDH, ALGO_ECDH_SHA256) ||
-            psp_cert_is(cert, USAGE_PDH, ALGO_ECDH_SHA384)) &&
-           psp_cert_pub(cert, pub);
-}
 
 uint32_t amd_psp_pek_usage(void)
 {
@@ -194,8 +48,8 @@ void amd_psp_sign_report(AmdPspState *s, uint8_t *sig_r, uint8_t *sig_s,
 
     amd_psp_sha256(digest, data, len);
     amd_psp_ecdsa_sign(&sig, &s->id.pek, digest, sizeof(digest));
-    psp_coord_store(sig_r, sig.r);
-    psp_coord_store(sig_s, sig.s);
+    amd_psp_coord_store(sig_r, sig.r);
+    amd_psp_coord_store(sig_s, sig.s);
 }
 
 static void psp_chip_derive(AmdPspState *s, const char *label, uint32_t n,
@@ -216,7 +70,7 @@ void amd_psp_chip_init(AmdPspState *s)
         psp_chip_derive(s, "chip-endorsement-key", cpu_to_le32(n++), s->cek.d,
                         sizeof(s->cek.d));
     } while (!amd_psp_ec_derive_public(&s->cek));
-    psp_cert_fill(&s->cek_cert, USAGE_CEK, ALGO_ECDSA_SHA256, &s->cek.pub);
+    amd_psp_cert_fill(&s->cek_cert, USAGE_CEK, ALGO_ECDSA_SHA256, &s->cek.pub);
 }
 
 static void psp_nv_crypt(AmdPspState *s, PspNv *nv)
@@ -317,8 +171,9 @@ static void psp_new_pdh(AmdPspState *s)
     AmdPspIdentity *id = &s->id;
 
     amd_psp_ec_generate(&id->pdh);
-    psp_cert_fill(&id->pdh_cert, USAGE_PDH, ALGO_ECDH_SHA256, &id->pdh.pub);
-    psp_cert_sign(&id->pdh_cert, 0, USAGE_PEK, &id->pek);
+    amd_psp_cert_fill(&id->pdh_cert, USAGE_PDH, ALGO_ECDH_SHA256,
+                      &id->pdh.pub);
+    amd_psp_cert_sign(&id->pdh_cert, 0, USAGE_PEK, &id->pek);
 }
 
 static void psp_new_identity(AmdPspState *s)
@@ -326,13 +181,15 @@ static void psp_new_identity(AmdPspState *s)
     AmdPspIdentity *id = &s->id;
 
     amd_psp_ec_generate(&id->oca);
-    psp_cert_fill(&id->oca_cert, USAGE_OCA, ALGO_ECDSA_SHA256, &id->oca.pub);
-    psp_cert_sign(&id->oca_cert, 0, USAGE_OCA, &id->oca);
+    amd_psp_cert_fill(&id->oca_cert, USAGE_OCA, ALGO_ECDSA_SHA256,
+                      &id->oca.pub);
+    amd_psp_cert_sign(&id->oca_cert, 0, USAGE_OCA, &id->oca);
 
     amd_psp_ec_generate(&id->pek);
-    psp_cert_fill(&id->pek_cert, USAGE_PEK, ALGO_ECDSA_SHA256, &id->pek.pub);
-    psp_cert_sign(&id->pek_cert, 0, USAGE_OCA, &id->oca);
-    psp_cert_sign(&id->pek_cert, 1, USAGE_CEK, &s->cek);
+    amd_psp_cert_fill(&id->pek_cert, USAGE_PEK, ALGO_ECDSA_SHA256,
+                      &id->pek.pub);
+    amd_psp_cert_sign(&id->pek_cert, 0, USAGE_OCA, &id->oca);
+    amd_psp_cert_sign(&id->pek_cert, 1, USAGE_CEK, &s->cek);
 
     psp_new_pdh(s);
     id->owned = false;
@@ -398,7 +255,7 @@ AmdPspStatus amd_psp_pek_csr(AmdPspState *s, AmdPspGuest *g, void *buf)
 {
     AmdPspCert csr;
 
-    psp_cert_fill(&csr, USAGE_PEK, ALGO_ECDSA_SHA256, &s->id.pek.pub);
+    amd_psp_cert_fill(&csr, USAGE_PEK, ALGO_ECDSA_SHA256, &s->id.pek.pub);
     return psp_blob_out(s, buf, &csr, sizeof(csr));
 }
 
@@ -408,21 +265,22 @@ AmdPspStatus amd_psp_pdh_cert_export(AmdPspState *s, AmdPspGuest *g, void *buf)
     hwaddr pdh = amd_psp_addr(s, cmd->first_addr);
     hwaddr chain = amd_psp_addr(s, cmd->second_addr);
     bool fits = le32_to_cpu(cmd->first_len) >= PSP_CERT_LEN &&
-                le32_to_cpu(cmd->second_len) >= CHAIN_LEN;
+                le32_to_cpu(cmd->second_len) >= PSP_CHAIN_LEN;
     AmdPspStatus ret;
 
     cmd->first_len = cpu_to_le32(PSP_CERT_LEN);
-    cmd->second_len = cpu_to_le32(CHAIN_LEN);
+    cmd->second_len = cpu_to_le32(PSP_CHAIN_LEN);
     if (!fits) {
         return PSP_INVALID_LEN;
     }
     ret = amd_psp_output(pdh, PSP_CERT_LEN);
     if (ret == PSP_SUCCESS) {
-        ret = amd_psp_output(chain, CHAIN_LEN);
+        ret = amd_psp_output(chain, PSP_CHAIN_LEN);
     }
     if (ret != PSP_SUCCESS) {
         return ret;
     }
+    amd_psp_root_ensure(s);
     amd_mee_write(pdh, 0, &s->id.pdh_cert, PSP_CERT_LEN);
     amd_mee_write(chain, 0, &s->id.pek_cert, PSP_CERT_LEN);
     amd_mee_write(chain + PSP_CERT_LEN, 0, &s->id.oca_cert, PSP_CERT_LEN);
@@ -450,17 +308,18 @@ AmdPspStatus amd_psp_pek_cert_import(AmdPspState *s, AmdPspGuest *g, void *buf)
                       sizeof(oca))) {
         return PSP_INVALID_ADDRESS;
     }
-    if (!psp_cert_is(&pek, USAGE_PEK, ALGO_ECDSA_SHA256) ||
-        !psp_cert_is(&oca, USAGE_OCA, ALGO_ECDSA_SHA256) ||
-        !psp_cert_pub(&pek, &pek_pub) || !psp_cert_pub(&oca, &oca_pub) ||
+    if (!amd_psp_cert_is(&pek, USAGE_PEK, ALGO_ECDSA_SHA256) ||
+        !amd_psp_cert_is(&oca, USAGE_OCA, ALGO_ECDSA_SHA256) ||
+        !amd_psp_cert_pub(&pek, &pek_pub) ||
+        !amd_psp_cert_pub(&oca, &oca_pub) ||
         memcmp(&pek_pub, &s->id.pek.pub, sizeof(pek_pub))) {
         return PSP_INVALID_CERTIFICATE;
     }
-    if (!psp_cert_verify(&oca, USAGE_OCA, &oca_pub) ||
-        !psp_cert_verify(&pek, USAGE_OCA, &oca_pub)) {
+    if (!amd_psp_cert_verify(&oca, USAGE_OCA, &oca_pub) ||
+        !amd_psp_cert_verify(&pek, USAGE_OCA, &oca_pub)) {
         return PSP_BAD_SIGNATURE;
     }
-    psp_cert_sign(&pek, 1, USAGE_CEK, &s->cek);
+    amd_psp_cert_sign(&pek, 1, USAGE_CEK, &s->cek);
     s->id.pek_cert = pek;
     s->id.oca_cert = oca;
     s->id.owned = true;

@@ -1,9 +1,9 @@
 /*
  * AMD Platform Security Processor: launch, attestation and debugging of guests
  *
- * A launch owns the guest's transport keys (TEK, TIK), its running digest and
- * its measurement. Guest memory is reached through the memory encryption
- * engine: key 0 is what the host sees, the guest's ASID what the guest sees.
+ * A launch owns the guest's running digest and its measurement. Guest memory
+ * is reached through the memory encryption engine: key 0 is what the host
+ * sees, the guest's ASID what the guest sees.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,32 +16,12 @@
 #include "amd-psp-internal.h"
 #include "trace.h"
 
-/* First byte of every MAC: what the MAC is about */
-#define CONTEXT_SECRET 0x01
+/* First byte of the measurement's MAC: what the MAC is about */
 #define CONTEXT_MEASURE 0x04
 
-#define PACKET_COMPRESSED BIT(0)
 #define CHUNK (64 * KiB)
-#define VMSA_SIZE 4096
-#define VMSA_CRC_LEN 0xFC0
 #define VMSA_CRC_ZERO 0x380
 #define VMSA_CRC_SLOT 0x388
-
-/* SEV API, Launch Session */
-typedef struct QEMU_PACKED PspSession {
-    uint8_t nonce[16];
-    uint8_t wrap_tk[2 * PSP_AES_LEN];   /* TEK, TIK */
-    uint8_t wrap_iv[PSP_AES_LEN];
-    uint8_t wrap_mac[PSP_SHA256_LEN];
-    uint8_t policy_mac[PSP_SHA256_LEN];
-} PspSession;
-
-/* SEV API, Packet Header */
-typedef struct QEMU_PACKED PspPacketHeader {
-    uint32_t flags;
-    uint8_t iv[PSP_AES_LEN];
-    uint8_t mac[PSP_SHA256_LEN];
-} PspPacketHeader;
 
 typedef struct QEMU_PACKED PspMeasurement {
     uint8_t hmac[PSP_SHA256_LEN];
@@ -59,145 +39,24 @@ typedef struct QEMU_PACKED PspReport {
     uint8_t sig_s[72];
 } PspReport;
 
-QEMU_BUILD_BUG_ON(sizeof(PspSession) != 128);
-QEMU_BUILD_BUG_ON(sizeof(PspPacketHeader) != 52);
 QEMU_BUILD_BUG_ON(sizeof(PspMeasurement) != 0x30);
 QEMU_BUILD_BUG_ON(sizeof(PspReport) != 0xD0);
-
-static bool psp_policy_api_ok(uint32_t policy)
-{
-    unsigned major = FIELD_EX32(policy, POLICY, API_MAJOR);
-    unsigned minor = FIELD_EX32(policy, POLICY, API_MINOR);
-
-    return major < PSP_API_MAJOR ||
-           (major == PSP_API_MAJOR && minor <= PSP_API_MINOR);
-}
-
-/*
- * The transport keys travel under keys that only this platform's PDH key and
- * the guest owner's key agree on. Both MACs must hold: the first proves who
- * wrapped the keys, the second that the host asked for the owner's policy.
- */
-static AmdPspStatus psp_session_unwrap(AmdPspState *s, const PspSession *se,
-                                       const AmdPspEcPoint *owner,
-                                       uint32_t policy,
-                                       uint8_t tk[2 * PSP_AES_LEN])
-{
-    uint8_t z[PSP_P384_LEN];
-    uint8_t master[PSP_AES_LEN], kek[PSP_AES_LEN], kik[PSP_AES_LEN];
-    uint8_t mac[PSP_SHA256_LEN];
-    uint32_t le_policy = cpu_to_le32(policy);
-    struct iovec wrap = { (void *)se->wrap_tk, sizeof(se->wrap_tk) };
-    struct iovec pol = { &le_policy, sizeof(le_policy) };
-
-    if (!amd_psp_ecdh(z, &s->id.pdh, owner)) {
-        return PSP_INVALID_CERTIFICATE;
-    }
-    amd_psp_kdf(master, sizeof(master), z, sizeof(z), "sev-master-secret",
-                se->nonce, sizeof(se->nonce));
-    amd_psp_kdf(kek, sizeof(kek), master, sizeof(master), "sev-kek", NULL, 0);
-    amd_psp_kdf(kik, sizeof(kik), master, sizeof(master), "sev-kik", NULL, 0);
-
-    amd_psp_hmac(mac, kik, sizeof(kik), &wrap, 1);
-    if (!amd_psp_mac_equal(mac, se->wrap_mac)) {
-        return PSP_BAD_MEASUREMENT;
-    }
-    amd_psp_aes_ctr(kek, se->wrap_iv, se->wrap_tk, tk, 2 * PSP_AES_LEN);
-    amd_psp_hmac(mac, tk + PSP_AES_LEN, PSP_AES_LEN, &pol, 1);
-    if (!amd_psp_mac_equal(mac, se->policy_mac)) {
-        return PSP_BAD_MEASUREMENT;
-    }
-    return PSP_SUCCESS;
-}
-
-static AmdPspStatus psp_session_load(AmdPspState *s,
-                                     const PspCmdLaunchStart *cmd,
-                                     uint8_t tk[2 * PSP_AES_LEN])
-{
-    AmdPspCert cert;
-    AmdPspEcPoint owner;
-    PspSession se;
-
-    if (le32_to_cpu(cmd->session_len) != sizeof(se) ||
-        le32_to_cpu(cmd->dh_len) != sizeof(cert)) {
-        return PSP_INVALID_LEN;
-    }
-    if (!amd_mee_read(amd_psp_addr(s, cmd->dh_addr), 0, &cert, sizeof(cert)) ||
-        !amd_mee_read(amd_psp_addr(s, cmd->session_addr), 0, &se,
-                      sizeof(se))) {
-        return PSP_INVALID_ADDRESS;
-    }
-    if (!amd_psp_cert_dh_key(&cert, &owner)) {
-        return PSP_INVALID_CERTIFICATE;
-    }
-    return psp_session_unwrap(s, &se, &owner, le32_to_cpu(cmd->policy), tk);
-}
-
-static AmdPspStatus psp_policy_check(AmdPspState *s, uint32_t policy,
-                                     uint32_t share, AmdPspGuest **source)
-{
-    *source = NULL;
-    if (!psp_policy_api_ok(policy)) {
-        return PSP_POLICY_FAILURE;
-    }
-    if (FIELD_EX32(policy, POLICY, ES) && !s->es) {
-        return PSP_UNSUPPORTED;
-    }
-    if (!share) {
-        return PSP_SUCCESS;
-    }
-    *source = amd_psp_guest_find(s, share);
-    if (!*source) {
-        return PSP_INVALID_GUEST;
-    }
-    if (FIELD_EX32(policy, POLICY, NOKS) || (*source)->policy != policy) {
-        return PSP_POLICY_FAILURE;
-    }
-    return PSP_SUCCESS;
-}
 
 AmdPspStatus amd_psp_launch_start(AmdPspState *s, AmdPspGuest *unused,
                                   void *buf)
 {
     PspCmdLaunchStart *cmd = buf;
-    uint32_t policy = le32_to_cpu(cmd->policy);
-    uint8_t tk[2 * PSP_AES_LEN];
-    AmdPspGuest *source, *g;
-    AmdPspStatus ret;
+    AmdPspGuest *g;
+    AmdPspStatus ret = amd_psp_guest_start(s, cmd, cmd->dh_addr, &g);
 
-    ret = psp_policy_check(s, policy, le32_to_cpu(cmd->handle), &source);
-    if (ret == PSP_SUCCESS && cmd->dh_addr) {
-        ret = psp_session_load(s, cmd, tk);
+    if (ret == PSP_SUCCESS) {
+        g->hash = qcrypto_hash_new(QCRYPTO_HASH_ALGO_SHA256, &error_abort);
+        g->state = PSP_G_LUPDATE;
     }
-    if (ret != PSP_SUCCESS) {
-        return ret;
-    }
-    g = amd_psp_guest_new(s);
-    if (!g) {
-        return PSP_RESOURCE_LIMIT;
-    }
-    g->policy = policy;
-    if (source) {
-        memcpy(g->vek, source->vek, sizeof(g->vek));
-    }
-    if (cmd->dh_addr) {
-        memcpy(g->tek, tk, sizeof(g->tek));
-        memcpy(g->tik, tk + sizeof(g->tek), sizeof(g->tik));
-    }
-    g->hash = qcrypto_hash_new(QCRYPTO_HASH_ALGO_SHA256, &error_abort);
-    g->state = PSP_G_LUPDATE;
-    cmd->handle = cpu_to_le32(g->handle);
-    return PSP_SUCCESS;
+    return ret;
 }
 
 /* Plaintext is what the host sees in place; the guest's view replaces it. */
-/* Guest memory, in blocks of the cipher */
-static AmdPspStatus psp_guest_output(hwaddr pa, uint32_t len)
-{
-    return QEMU_IS_ALIGNED(pa, PSP_BLOCK) ? amd_psp_output(pa, len) :
-                                            PSP_INVALID_ADDRESS;
-}
-
 AmdPspStatus amd_psp_launch_update_data(AmdPspState *s, AmdPspGuest *g,
                                         void *buf)
 {
@@ -210,7 +69,7 @@ AmdPspStatus amd_psp_launch_update_data(AmdPspState *s, AmdPspGuest *g,
     if (!len || !QEMU_IS_ALIGNED(len, PSP_BLOCK)) {
         return PSP_INVALID_LEN;
     }
-    ret = psp_guest_output(pa, len);
+    ret = amd_psp_guest_output(pa, len);
     if (ret != PSP_SUCCESS) {
         return ret;
     }
@@ -229,6 +88,28 @@ AmdPspStatus amd_psp_launch_update_data(AmdPspState *s, AmdPspGuest *g,
     return PSP_SUCCESS;
 }
 
+/* Where the integrity of the VMSA is kept is for the CPU to know. */
+bool amd_psp_vmsa_seal(AmdPspGuest *g, uint8_t *vmsa)
+{
+    hwaddr slot;
+
+    if (!amd_mee_crc_alloc(&slot)) {
+        return false;
+    }
+    g_array_append_val(g->crc_slots, slot);
+    stq_le_p(vmsa + VMSA_CRC_ZERO, 0);
+    stq_le_p(vmsa + VMSA_CRC_SLOT, slot);
+    amd_mee_crc_store(slot, amd_mee_vmsa_crc(vmsa));
+    return true;
+}
+
+bool amd_psp_vmsa_sealed(const uint8_t *vmsa, size_t len)
+{
+    return len >= PSP_VMSA_LEN &&
+           amd_mee_crc_check(ldq_le_p(vmsa + VMSA_CRC_SLOT),
+                             amd_mee_vmsa_crc(vmsa));
+}
+
 /*
  * The digest covers the page as the VMM built it. What the CPU will check at
  * VMRUN is the page with its integrity slot filled in.
@@ -238,28 +119,23 @@ AmdPspStatus amd_psp_launch_update_vmsa(AmdPspState *s, AmdPspGuest *g,
 {
     PspCmdLaunchData *cmd = buf;
     hwaddr pa = amd_psp_addr(s, cmd->addr);
-    uint8_t vmsa[VMSA_SIZE];
-    uint64_t slot;
+    uint8_t vmsa[PSP_VMSA_LEN], sealed[PSP_VMSA_LEN];
     AmdPspStatus ret;
 
-    if (le32_to_cpu(cmd->len) != VMSA_SIZE) {
+    if (le32_to_cpu(cmd->len) != PSP_VMSA_LEN) {
         return PSP_INVALID_LEN;
     }
-    ret = psp_guest_output(pa, VMSA_SIZE);
+    ret = amd_psp_guest_output(pa, PSP_VMSA_LEN);
     if (ret != PSP_SUCCESS) {
         return ret;
     }
-    amd_mee_read(pa, 0, vmsa, VMSA_SIZE);
-    if (!amd_mee_crc_alloc(&slot)) {
+    amd_mee_read(pa, 0, vmsa, PSP_VMSA_LEN);
+    memcpy(sealed, vmsa, sizeof(sealed));
+    if (!amd_psp_vmsa_seal(g, sealed)) {
         return PSP_RESOURCE_LIMIT;
     }
-    g_array_append_val(g->crc_slots, slot);
-    qcrypto_hash_update(g->hash, (char *)vmsa, VMSA_SIZE, &error_abort);
-
-    stq_le_p(vmsa + VMSA_CRC_ZERO, 0);
-    stq_le_p(vmsa + VMSA_CRC_SLOT, slot);
-    amd_mee_crc_store(slot, amd_mee_vmsa_crc(vmsa));
-    if (!amd_mee_write(pa, g->asid, vmsa, VMSA_SIZE)) {
+    qcrypto_hash_update(g->hash, (char *)vmsa, PSP_VMSA_LEN, &error_abort);
+    if (!amd_mee_write(pa, g->asid, sealed, PSP_VMSA_LEN)) {
         return PSP_INVALID_ADDRESS;
     }
     return PSP_SUCCESS;
@@ -279,7 +155,8 @@ static void psp_measure(AmdPspGuest *g, const uint8_t mnonce[16])
         { (void *)mnonce, 16 },
     };
 
-    amd_psp_hmac(g->measure, g->tik, sizeof(g->tik), iov, ARRAY_SIZE(iov));
+    amd_psp_hmac(g->measure, g->tk.tik, sizeof(g->tk.tik), iov,
+                 ARRAY_SIZE(iov));
 }
 
 AmdPspStatus amd_psp_launch_measure(AmdPspState *s, AmdPspGuest *g, void *buf)
@@ -311,70 +188,19 @@ AmdPspStatus amd_psp_launch_measure(AmdPspState *s, AmdPspGuest *g, void *buf)
                                                  PSP_INVALID_ADDRESS;
 }
 
-static AmdPspStatus psp_secret_check(AmdPspState *s,
-                                     const PspCmdLaunchSecret *cmd)
-{
-    uint32_t len = le32_to_cpu(cmd->guest_len);
-    hwaddr guest = amd_psp_addr(s, cmd->guest_addr);
-
-    if (le32_to_cpu(cmd->hdr_len) < sizeof(PspPacketHeader) ||
-        le32_to_cpu(cmd->trans_len) != len || !len ||
-        !QEMU_IS_ALIGNED(len, PSP_BLOCK) || len > PSP_MAX_TRANSPORT) {
-        return PSP_INVALID_LEN;
-    }
-    return psp_guest_output(guest, len);
-}
-
-/*
- * HMAC(0x01 || flags || IV || guest length || transport length || data ||
- * measurement; TIK): the measurement ties a secret to this very launch.
- */
-static bool psp_secret_mac_ok(const AmdPspGuest *g,
-                              const PspPacketHeader *hdr,
-                              const uint8_t *data, uint32_t len)
-{
-    uint8_t context = CONTEXT_SECRET;
-    uint8_t mac[PSP_SHA256_LEN];
-    uint32_t le_len = cpu_to_le32(len);
-    struct iovec iov[] = {
-        { &context, sizeof(context) },
-        { (void *)&hdr->flags, sizeof(hdr->flags) },
-        { (void *)hdr->iv, sizeof(hdr->iv) },
-        { &le_len, sizeof(le_len) },
-        { &le_len, sizeof(le_len) },
-        { (void *)data, len },
-        { (void *)g->measure, sizeof(g->measure) },
-    };
-
-    amd_psp_hmac(mac, g->tik, sizeof(g->tik), iov, ARRAY_SIZE(iov));
-    return amd_psp_mac_equal(mac, hdr->mac);
-}
-
 AmdPspStatus amd_psp_launch_secret(AmdPspState *s, AmdPspGuest *g, void *buf)
 {
-    PspCmdLaunchSecret *cmd = buf;
-    uint32_t len = le32_to_cpu(cmd->guest_len);
-    AmdPspStatus ret = psp_secret_check(s, cmd);
+    PspCmdPacket *cmd = buf;
     g_autofree uint8_t *data = NULL;
-    PspPacketHeader hdr;
+    AmdPspStatus ret = amd_psp_packet_load(s, g, cmd, PSP_PACKET_SECRET,
+                                           &data);
 
-    if (ret != PSP_SUCCESS) {
-        return ret;
+    if (ret == PSP_SUCCESS &&
+        !amd_mee_write(amd_psp_addr(s, cmd->guest_addr), g->asid, data,
+                       le32_to_cpu(cmd->guest_len))) {
+        ret = PSP_INVALID_ADDRESS;
     }
-    data = g_malloc(len);
-    if (!amd_mee_read(amd_psp_addr(s, cmd->hdr_addr), 0, &hdr, sizeof(hdr)) ||
-        !amd_mee_read(amd_psp_addr(s, cmd->trans_addr), 0, data, len)) {
-        return PSP_INVALID_ADDRESS;
-    }
-    if (le32_to_cpu(hdr.flags) & PACKET_COMPRESSED) {
-        return PSP_UNSUPPORTED;
-    }
-    if (!psp_secret_mac_ok(g, &hdr, data, len)) {
-        return PSP_BAD_MEASUREMENT;
-    }
-    amd_psp_aes_ctr(g->tek, hdr.iv, data, data, len);
-    return amd_mee_write(amd_psp_addr(s, cmd->guest_addr), g->asid, data, len) ?
-           PSP_SUCCESS : PSP_INVALID_ADDRESS;
+    return ret;
 }
 
 AmdPspStatus amd_psp_launch_finish(AmdPspState *s, AmdPspGuest *g, void *buf)
@@ -433,7 +259,7 @@ static AmdPspStatus psp_dbg(AmdPspState *s, AmdPspGuest *g,
     if (!QEMU_IS_ALIGNED(src, PSP_BLOCK) || !amd_psp_range_ok(src, len)) {
         return PSP_INVALID_ADDRESS;
     }
-    ret = psp_guest_output(dst, len);
+    ret = amd_psp_guest_output(dst, len);
     if (ret != PSP_SUCCESS) {
         return ret;
     }

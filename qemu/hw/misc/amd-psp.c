@@ -18,6 +18,7 @@
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
 #include "hw/core/cpu.h"
+#include "hw/nvram/fw_cfg.h"
 #include "hw/pci/msi.h"
 #include "hw/pci/msix.h"
 #include "hw/qdev-properties.h"
@@ -119,6 +120,12 @@ AmdPspStatus amd_psp_output(hwaddr pa, uint64_t len)
         }
     }
     return PSP_SUCCESS;
+}
+
+AmdPspStatus amd_psp_guest_output(hwaddr pa, uint64_t len)
+{
+    return QEMU_IS_ALIGNED(pa, PSP_BLOCK) ? amd_psp_output(pa, len) :
+                                            PSP_INVALID_ADDRESS;
 }
 
 bool amd_psp_in_tmr(hwaddr pa)
@@ -251,6 +258,23 @@ static bool psp_init_interrupts(PCIDevice *pci, Error **errp)
     return true;
 }
 
+static void psp_select_root(void *opaque)
+{
+    amd_psp_root_ensure(opaque);
+}
+
+/* Where a host finds ASK and ARK, for want of AMD's web site */
+static void psp_publish_root(AmdPspState *s)
+{
+    FWCfgState *fw_cfg = fw_cfg_find();
+
+    if (fw_cfg) {
+        fw_cfg_add_file_callback(fw_cfg, "etc/amd-psp/ask-ark.cert",
+                                 psp_select_root, NULL, s, s->root.certs,
+                                 sizeof(s->root.certs), true);
+    }
+}
+
 static void psp_realize(PCIDevice *pci, Error **errp)
 {
     AmdPspState *s = AMD_PSP(pci);
@@ -277,6 +301,7 @@ static void psp_realize(PCIDevice *pci, Error **errp)
     pci_register_bar(pci, PSP_BAR, PCI_BASE_ADDRESS_SPACE_MEMORY, &s->bar);
     s->guests = g_hash_table_new(NULL, NULL);
     amd_psp_snp_guests_drop(s);
+    psp_publish_root(s);
     the_psp = s;
 }
 
@@ -312,6 +337,7 @@ static const Property psp_properties[] = {
     DEFINE_PROP_UINT32("max-asid", AmdPspState, max_asid, 509),
     DEFINE_PROP_UINT32("cbitpos", AmdPspState, cbitpos, 51),
     DEFINE_PROP_STRING("chip-seed", AmdPspState, chip_seed),
+    DEFINE_PROP_STRING("root-seed", AmdPspState, root_seed),
 };
 
 static void psp_class_init(ObjectClass *klass, void *data)

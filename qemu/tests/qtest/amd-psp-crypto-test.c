@@ -262,32 +262,32 @@ static void test_secret(void)
 
     launch(l);
     fill(plain, sizeof(plain), 0x11);
-    psp_make_secret(plain, 64, 0);
+    psp_make_packet(PACKET_SECRET, plain, 64, 0);
     g_assert_cmphex(secret(DATA + 0x40, 64), ==, OK);
     g_assert_cmphex(dbg(CMD_DBG_DECRYPT, DATA + 0x40, OUT, 64), ==, OK);
     qtest_memread(psp.qts, OUT, seen, 64);
     g_assert_cmpmem(seen, 64, plain, 64);
 
-    psp_make_secret(plain, 64, 1);
+    psp_make_packet(PACKET_SECRET, plain, 64, 1);
     g_assert_cmphex(secret(DATA, 64), ==, UNSUPPORTED);
-    psp_make_secret(plain, sizeof(plain), 0);
+    psp_make_packet(PACKET_SECRET, plain, sizeof(plain), 0);
     g_assert_cmphex(secret(DATA + 0x8000, sizeof(plain)), ==, OK);
 
     /* Any bit of header or data that changes is noticed. */
     for (int i = 1; i < 52; i += 3) {
-        psp_make_secret(plain, 64, 0);
+        psp_make_packet(PACKET_SECRET, plain, 64, 0);
         qtest_writeb(psp.qts, IN + i, qtest_readb(psp.qts, IN + i) ^ 0x10);
         g_assert_cmphex(secret(DATA, 64), ==, BAD_MEASUREMENT);
     }
-    psp_make_secret(plain, 64, 0);
+    psp_make_packet(PACKET_SECRET, plain, 64, 0);
     qtest_writeb(psp.qts, IN_PACKET, qtest_readb(psp.qts, IN_PACKET) ^ 1);
     g_assert_cmphex(secret(DATA, 64), ==, BAD_MEASUREMENT);
 
     /* A secret for this launch is none for the next. */
-    psp_make_secret(plain, 64, 0);
+    psp_make_packet(PACKET_SECRET, plain, 64, 0);
     qtest_memread(psp.qts, IN, seen, 52);
     launch(l);
-    psp_make_secret(plain, 64, 0);
+    psp_make_packet(PACKET_SECRET, plain, 64, 0);
     qtest_memwrite(psp.qts, IN, seen, 52);
     g_assert_cmphex(secret(DATA, 64), ==, BAD_MEASUREMENT);
 }

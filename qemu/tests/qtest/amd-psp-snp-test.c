@@ -28,7 +28,7 @@ enum {
     INVALID_PAGE_OWNER, RMP_INIT_REQUIRED = 0x20,
 };
 
-enum { NORMAL = 1, VMSA_PAGE, ZERO, UNMEASURED, SECRETS, CPUID };
+enum { NORMAL = 1, REGISTERS, ZERO, UNMEASURED, SECRETS, CPUID };
 
 #define MFDM            (1ULL << 19)
 
@@ -497,7 +497,7 @@ static void test_update_checks(void)
                     INVALID_PAGE_OWNER);
     rmp(LARGE, 0x200000, ASID, true, true);
     g_assert_cmphex(update(NORMAL, LARGE, false, 0), ==, INVALID_PAGE_SIZE);
-    g_assert_cmphex(update(VMSA_PAGE, LARGE, true, 0), ==, INVALID_PAGE_SIZE);
+    g_assert_cmphex(update(REGISTERS, LARGE, true, 0), ==, INVALID_PAGE_SIZE);
     g_assert_cmphex(update(SECRETS, LARGE, true, 0), ==, INVALID_PAGE_SIZE);
     g_assert_cmphex(update(ZERO, LARGE, true, 0), ==, OK);
     g_assert_cmphex(entry(LARGE), ==,
@@ -612,10 +612,10 @@ static void test_digest(void)
     stq_le_p(page + 0x3b0, 1);
     qtest_memwrite(psp.qts, GUEST_PAGE(4), page, sizeof(page));
     rmp(GUEST_PAGE(4), 0xfffffffff000, ASID, false, true);
-    g_assert_cmphex(update(VMSA_PAGE, GUEST_PAGE(4), false, 0), ==, OK);
+    g_assert_cmphex(update(REGISTERS, GUEST_PAGE(4), false, 0), ==, OK);
     g_assert_cmphex(entry(GUEST_PAGE(4)), ==,
                     E_GUEST(ASID, 0xfffffffff000) | E_VALID | E_VMSA);
-    digest_page(ld, VMSA_PAGE, 0xfffffffff000, page, 0);
+    digest_page(ld, REGISTERS, 0xfffffffff000, page, 0);
 
     /* The host sees ciphertext, and with the guest's leave the text. */
     qtest_memread(psp.qts, PAGE, back, sizeof(back));

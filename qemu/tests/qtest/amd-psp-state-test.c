@@ -14,10 +14,6 @@
 #define REG_INTSTS 0x10694
 #define INT_SEV BIT(1)
 
-#define USAGE_OCA 0x1001
-#define USAGE_PEK 0x1002
-#define USAGE_CEK 0x1004
-
 static unsigned activate(uint32_t asid)
 {
     return PSP_CMD(CMD_ACTIVATE, { 0, 4, HANDLE }, { 4, 4, asid });
@@ -273,35 +269,11 @@ static void test_nv(void)
     g_assert_true(memcmp(a.pek, b.pek, CERT_LEN));
 }
 
-static void sign_as(uint8_t *cert, uint32_t usage, const AmdPspEcKey *key)
-{
-    uint8_t digest[PSP_SHA256_LEN], *raw = cert + 0x414;
-    AmdPspEcSig sig;
-
-    amd_psp_sha256(digest, cert, 0x414);
-    g_assert_true(amd_psp_ecdsa_sign(&sig, key, digest, sizeof(digest)));
-    memset(raw, 0, 520);
-    stl_le_p(raw, usage);
-    stl_le_p(raw + 4, 2);
-    for (int i = 0; i < PSP_P384_LEN; i++) {
-        raw[8 + i] = sig.r[PSP_P384_LEN - 1 - i];
-        raw[80 + i] = sig.s[PSP_P384_LEN - 1 - i];
-    }
-}
-
 static void make_oca(uint8_t *oca, AmdPspEcKey *key)
 {
     amd_psp_ec_generate(key);
-    memset(oca, 0, CERT_LEN);
-    stl_le_p(oca, 1);
-    stl_le_p(oca + 8, USAGE_OCA);
-    stl_le_p(oca + 12, 2);
-    stl_le_p(oca + 16, 2);
-    for (int i = 0; i < PSP_P384_LEN; i++) {
-        oca[20 + i] = key->pub.x[PSP_P384_LEN - 1 - i];
-        oca[92 + i] = key->pub.y[PSP_P384_LEN - 1 - i];
-    }
-    sign_as(oca, USAGE_OCA, key);
+    psp_cert_make(oca, USAGE_OCA, key);
+    psp_cert_sign(oca, 0, USAGE_OCA, key);
 }
 
 static unsigned cert_import(uint64_t pek, uint32_t pek_len, uint64_t oca,
@@ -327,7 +299,7 @@ static void test_cert_import(void)
     qtest_memread(psp.qts, OUT, pek, CERT_LEN);
     make_oca(oca, &key);
     amd_psp_ec_generate(&other);
-    sign_as(pek, USAGE_OCA, &other);
+    psp_cert_sign(pek, 0, USAGE_OCA, &other);
     qtest_memwrite(psp.qts, pek_at, pek, CERT_LEN);
     qtest_memwrite(psp.qts, oca_at, oca, CERT_LEN);
 
@@ -344,7 +316,7 @@ static void test_cert_import(void)
     g_assert_cmphex(cert_import(pek_at, CERT_LEN, oca_at, CERT_LEN), ==,
                     BAD_SIGNATURE);
 
-    sign_as(pek, USAGE_OCA, &key);
+    psp_cert_sign(pek, 0, USAGE_OCA, &key);
     qtest_memwrite(psp.qts, pek_at, pek, CERT_LEN);
     g_assert_cmphex(cert_import(pek_at, CERT_LEN, oca_at, CERT_LEN), ==, OK);
     g_assert_cmphex(cert_import(pek_at, CERT_LEN, oca_at, CERT_LEN), ==,

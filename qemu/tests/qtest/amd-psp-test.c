@@ -17,8 +17,10 @@
 #define P_W BIT(2)
 #define P_ALL (P_U | P_I | P_W)
 #define G(stage) BIT(stage)
-#define G_ANY (G(S_LUPDATE) | G(S_ACTIVE) | G(S_LSECRET) | G(S_RUNNING))
-#define G_ACTIVE (G(S_ACTIVE) | G(S_LSECRET) | G(S_RUNNING))
+#define G_ACTIVE (G(S_ACTIVE) | G(S_LSECRET) | G(S_RUNNING) | G(S_SUPDATE) | \
+                  G(S_SENT) | G(S_RACTIVE))
+#define G_INACTIVE (G(S_LUPDATE) | G(S_RUPDATE))
+#define G_ANY (G_ACTIVE | G_INACTIVE)
 
 #define F_ES BIT(0)                     /* needs an ES guest */
 
@@ -41,7 +43,28 @@ static void prepare_secret(void)
 {
     uint8_t plain[32] = "a secret of thirty-two bytes...";
 
-    psp_make_secret(plain, sizeof(plain), 0);
+    psp_make_packet(PACKET_SECRET, plain, sizeof(plain), 0);
+}
+
+static void prepare_data(void)
+{
+    uint8_t plain[32] = "thirty-two bytes of guest memory";
+
+    psp_make_packet(PACKET_DATA, plain, sizeof(plain), 0);
+}
+
+static void prepare_vmsa(void)
+{
+    g_autofree uint8_t *plain = g_malloc0(0x1000);
+
+    psp_make_packet(PACKET_VMSA, plain, 0x1000, 0);
+}
+
+static void prepare_peer(void)
+{
+    Peer peer;
+
+    psp_make_peer(&peer);
 }
 
 static void prepare_nv(void)
@@ -69,8 +92,8 @@ static const Row rows[] = {
     { "PDH_GEN", CMD_PDH_GEN, P_I | P_W },
     { "DF_FLUSH", CMD_DF_FLUSH, P_ALL, .prepare = psp_wbinvd },
     { "GET_ID", CMD_GET_ID, P_ALL, .good = { { 0, 8, OUT }, { 8, 4, 64 } } },
-    { "DECOMMISSION", CMD_DECOMMISSION, P_W, G(S_LUPDATE), .good = { H } },
-    { "ACTIVATE", CMD_ACTIVATE, P_W, G(S_LUPDATE), .good = {
+    { "DECOMMISSION", CMD_DECOMMISSION, P_W, G_INACTIVE, .good = { H } },
+    { "ACTIVATE", CMD_ACTIVATE, P_W, G_INACTIVE, .good = {
         H, { 4, 4, 7 } } },
     { "DEACTIVATE", CMD_DEACTIVATE, P_W, G_ACTIVE, .good = { H } },
     { "GUEST_STATUS", CMD_GUEST_STATUS, P_I | P_W, G_ANY, .good = { H } },
@@ -90,8 +113,34 @@ static const Row rows[] = {
         { 40, 8, IN_PACKET }, { 48, 4, 32 } } },
     { "LAUNCH_FINISH", CMD_LAUNCH_FINISH, P_W, G(S_LSECRET), .good = { H } },
     { "ATTESTATION_REPORT", CMD_ATTESTATION_REPORT, P_W,
-      G(S_LSECRET) | G(S_RUNNING), .good = {
+      G(S_LSECRET) | G(S_RUNNING) | G(S_SUPDATE) | G(S_SENT), .good = {
         H, { 8, 8, OUT }, { 16, 8, 0x1234 }, { 32, 4, 0xd0 } } },
+    { "SEND_START", CMD_SEND_START, P_W, G(S_RUNNING),
+      .prepare = prepare_peer, .good = {
+        H, { 8, 8, PEER_PDH }, { 16, 4, CERT_LEN }, { 24, 8, PEER_CHAIN },
+        { 32, 4, CHAIN_LEN }, { 56, 8, OUT }, { 64, 4, SESSION_LEN } } },
+    { "SEND_UPDATE_DATA", CMD_SEND_UPDATE_DATA, P_W, G(S_SUPDATE), .good = {
+        H, { 8, 8, OUT }, { 16, 4, 52 }, { 24, 8, DATA }, { 32, 4, 0x1000 },
+        { 40, 8, OUT + 0x1000 }, { 48, 4, 0x1000 } } },
+    { "SEND_UPDATE_VMSA", CMD_SEND_UPDATE_VMSA, P_W, G(S_SUPDATE), F_ES,
+      .good = { H, { 8, 8, OUT }, { 16, 4, 52 }, { 24, 8, VMSA_PAGE },
+        { 32, 4, 0x1000 }, { 40, 8, OUT + 0x1000 }, { 48, 4, 0x1000 } } },
+    { "SEND_FINISH", CMD_SEND_FINISH, P_W, G(S_SUPDATE), .good = { H } },
+    { "SEND_CANCEL", CMD_SEND_CANCEL, P_W, G(S_SUPDATE), .good = { H } },
+    { "RECEIVE_START", CMD_RECEIVE_START, P_I | P_W,
+      .prepare = prepare_session, .good = {
+        { 8, 8, IN }, { 16, 4, CERT_LEN }, { 24, 8, IN_SESSION },
+        { 32, 4, SESSION_LEN } } },
+    { "RECEIVE_UPDATE_DATA", CMD_RECEIVE_UPDATE_DATA, P_W, G(S_RACTIVE),
+      .prepare = prepare_data, .good = {
+        H, { 8, 8, IN }, { 16, 4, 52 }, { 24, 8, DATA }, { 32, 4, 32 },
+        { 40, 8, IN_PACKET }, { 48, 4, 32 } } },
+    { "RECEIVE_UPDATE_VMSA", CMD_RECEIVE_UPDATE_VMSA, P_W, G(S_RACTIVE), F_ES,
+      .prepare = prepare_vmsa, .good = {
+        H, { 8, 8, IN }, { 16, 4, 52 }, { 24, 8, VMSA_PAGE },
+        { 32, 4, 0x1000 }, { 40, 8, IN_PACKET }, { 48, 4, 0x1000 } } },
+    { "RECEIVE_FINISH", CMD_RECEIVE_FINISH, P_W, G(S_RUPDATE) | G(S_RACTIVE),
+      .good = { H } },
     { "DBG_DECRYPT", CMD_DBG_DECRYPT, P_W, G_ACTIVE, .good = {
         H, { 8, 8, DATA }, { 16, 8, OUT }, { 24, 4, 32 } } },
     { "DBG_ENCRYPT", CMD_DBG_ENCRYPT, P_W, G_ACTIVE, .good = {
@@ -195,7 +244,8 @@ static void test_guest_state(gconstpointer data)
         got = run_good(row);
         if (row->cmd == CMD_ACTIVATE || row->cmd == CMD_DECOMMISSION) {
             expect(row, "active guest", st, got, ACTIVE);
-        } else if (st == S_LUPDATE && (row->stages & G(S_ACTIVE))) {
+        } else if ((st == S_LUPDATE && (row->stages & G(S_ACTIVE))) ||
+                   (st == S_RUPDATE && (row->stages & G(S_RACTIVE)))) {
             expect(row, "inactive guest", st, got, INACTIVE);
         } else {
             expect(row, "guest state", st, got, INVALID_GUEST_STATE);
@@ -342,6 +392,113 @@ static const BadField bad_fields[] = {
     BAD(ATTESTATION_REPORT, "short", S_LSECRET, INVALID_LEN, { 32, 4, 0xcf }),
     BAD(ATTESTATION_REPORT, "absent", S_LSECRET, INVALID_ADDRESS,
         { 8, 8, ABSENT }),
+    BAD(SEND_START, "length query", S_RUNNING, INVALID_LEN, { 64, 4, 0 }),
+    BAD(SEND_START, "short session", S_RUNNING, INVALID_LEN, { 64, 4, 127 }),
+    BAD(SEND_START, "long session", S_RUNNING, OK, { 64, 4, 0x1000 }),
+    BAD(SEND_START, "short PDH", S_RUNNING, INVALID_LEN,
+        { 16, 4, CERT_LEN - 1 }),
+    BAD(SEND_START, "long chain", S_RUNNING, INVALID_LEN,
+        { 32, 4, CHAIN_LEN + 1 }),
+    BAD(SEND_START, "long root", S_RUNNING, INVALID_LEN,
+        { 40, 8, DATA }, { 48, 4, 0x1000 }),
+    BAD(SEND_START, "absent PDH", S_RUNNING, INVALID_ADDRESS,
+        { 8, 8, ABSENT }),
+    BAD(SEND_START, "absent chain", S_RUNNING, INVALID_ADDRESS,
+        { 24, 8, ABSENT }),
+    BAD(SEND_START, "absent root", S_RUNNING, INVALID_ADDRESS,
+        { 40, 8, ABSENT }, { 48, 4, 0x680 }),
+    BAD(SEND_START, "absent session", S_RUNNING, INVALID_ADDRESS,
+        { 56, 8, ABSENT }),
+    BAD(SEND_START, "not a PDH", S_RUNNING, INVALID_CERTIFICATE,
+        { 8, 8, DATA }),
+    BAD(SEND_START, "not a chain", S_RUNNING, INVALID_CERTIFICATE,
+        { 24, 8, DATA }),
+    BAD(SEND_START, "not a root", S_RUNNING, INVALID_CERTIFICATE,
+        { 40, 8, DATA }, { 48, 4, 0x680 }),
+    BAD(SEND_UPDATE_DATA, "length query", S_SUPDATE, INVALID_LEN,
+        { 16, 4, 0 }, { 48, 4, 0 }),
+    BAD(SEND_UPDATE_DATA, "short header", S_SUPDATE, INVALID_LEN,
+        { 16, 4, 51 }),
+    BAD(SEND_UPDATE_DATA, "the header's length before the guest", S_SUPDATE,
+        INVALID_LEN, { 16, 4, 0 }, { 0, 4, 0x7777 }),
+    BAD(SEND_UPDATE_DATA, "long header", S_SUPDATE, OK, { 16, 4, 0x1000 }),
+    BAD(SEND_UPDATE_DATA, "no length", S_SUPDATE, INVALID_LEN, { 32, 4, 0 }),
+    BAD(SEND_UPDATE_DATA, "odd length", S_SUPDATE, INVALID_LEN, { 32, 4, 24 }),
+    BAD(SEND_UPDATE_DATA, "too long", S_SUPDATE, INVALID_LEN,
+        { 32, 4, 0x5010 }, { 48, 4, 0x5010 }),
+    BAD(SEND_UPDATE_DATA, "no room", S_SUPDATE, INVALID_LEN,
+        { 48, 4, 0xff0 }),
+    BAD(SEND_UPDATE_DATA, "much room", S_SUPDATE, OK, { 48, 4, 0xffffffff }),
+    BAD(SEND_UPDATE_DATA, "unaligned", S_SUPDATE, INVALID_ADDRESS,
+        { 24, 8, DATA + 8 }),
+    BAD(SEND_UPDATE_DATA, "C-bit in the address", S_SUPDATE, OK,
+        { 24, 8, DATA | CBIT }),
+    BAD(SEND_UPDATE_DATA, "absent page", S_SUPDATE, INVALID_ADDRESS,
+        { 24, 8, ABSENT }),
+    BAD(SEND_UPDATE_DATA, "absent header", S_SUPDATE, INVALID_ADDRESS,
+        { 8, 8, ABSENT }),
+    BAD(SEND_UPDATE_DATA, "absent packet", S_SUPDATE, INVALID_ADDRESS,
+        { 40, 8, ABSENT }),
+    BAD(SEND_UPDATE_VMSA, "length query", S_SUPDATE, INVALID_LEN,
+        { 16, 4, 0 }, { 48, 4, 0 }),
+    BAD(SEND_UPDATE_VMSA, "short", S_SUPDATE, INVALID_PARAM,
+        { 32, 4, 0xff0 }),
+    BAD(SEND_UPDATE_VMSA, "longer than a page", S_SUPDATE, OK,
+        { 32, 4, 0x1010 }, { 48, 4, 0x1010 }),
+    BAD(SEND_UPDATE_VMSA, "not a VMSA", S_SUPDATE, INVALID_PARAM,
+        { 24, 8, DATA }),
+    BAD(SEND_UPDATE_VMSA, "no room", S_SUPDATE, INVALID_LEN, { 48, 4, 0xff0 }),
+    BAD(SEND_UPDATE_VMSA, "unaligned", S_SUPDATE, INVALID_ADDRESS,
+        { 24, 8, VMSA_PAGE + 8 }),
+    BAD(RECEIVE_START, "short session", S_INIT, INVALID_LEN, { 32, 4, 127 }),
+    BAD(RECEIVE_START, "no session", S_INIT, INVALID_LEN, { 32, 4, 0 }),
+    BAD(RECEIVE_START, "short certificate", S_INIT, INVALID_LEN,
+        { 16, 4, CERT_LEN - 1 }),
+    BAD(RECEIVE_START, "no certificate", S_INIT, INVALID_CERTIFICATE,
+        { 8, 8, 0 }),
+    BAD(RECEIVE_START, "absent certificate", S_INIT, INVALID_ADDRESS,
+        { 8, 8, ABSENT }),
+    BAD(RECEIVE_START, "absent session", S_INIT, INVALID_ADDRESS,
+        { 24, 8, ABSENT }),
+    BAD(RECEIVE_START, "not the session", S_INIT, BAD_MEASUREMENT,
+        { 24, 8, DATA }),
+    BAD(RECEIVE_START, "not the session's policy", S_INIT, BAD_MEASUREMENT,
+        { 4, 4, POLICY_NODBG }),
+    BAD(RECEIVE_START, "newer API minor", S_INIT, POLICY_FAILURE,
+        { 4, 4, 0xff010000 }),
+    BAD(RECEIVE_START, "unknown key share", S_LUPDATE, INVALID_GUEST,
+        { 0, 4, 0x7777 }),
+    BAD(RECEIVE_START, "key share", S_LUPDATE, OK, { 0, 4, HANDLE }),
+    BAD(RECEIVE_UPDATE_DATA, "short header", S_RACTIVE, INVALID_LEN,
+        { 16, 4, 51 }),
+    BAD(RECEIVE_UPDATE_DATA, "no length", S_RACTIVE, INVALID_LEN,
+        { 32, 4, 0 }, { 48, 4, 0 }),
+    BAD(RECEIVE_UPDATE_DATA, "lengths differ", S_RACTIVE, INVALID_LEN,
+        { 48, 4, 48 }),
+    BAD(RECEIVE_UPDATE_DATA, "odd length", S_RACTIVE, INVALID_LEN,
+        { 32, 4, 24 }, { 48, 4, 24 }),
+    BAD(RECEIVE_UPDATE_DATA, "too long", S_RACTIVE, INVALID_LEN,
+        { 32, 4, 0x5010 }, { 48, 4, 0x5010 }),
+    BAD(RECEIVE_UPDATE_DATA, "truncated", S_RACTIVE, BAD_MEASUREMENT,
+        { 32, 4, 16 }, { 48, 4, 16 }),
+    BAD(RECEIVE_UPDATE_DATA, "longer than sent", S_RACTIVE, BAD_MEASUREMENT,
+        { 32, 4, 48 }, { 48, 4, 48 }),
+    BAD(RECEIVE_UPDATE_DATA, "unaligned", S_RACTIVE, INVALID_ADDRESS,
+        { 24, 8, DATA + 8 }),
+    BAD(RECEIVE_UPDATE_DATA, "absent page", S_RACTIVE, INVALID_ADDRESS,
+        { 24, 8, ABSENT }),
+    BAD(RECEIVE_UPDATE_DATA, "absent header", S_RACTIVE, INVALID_ADDRESS,
+        { 8, 8, ABSENT }),
+    BAD(RECEIVE_UPDATE_DATA, "absent packet", S_RACTIVE, INVALID_ADDRESS,
+        { 40, 8, ABSENT }),
+    BAD(RECEIVE_UPDATE_DATA, "not the packet", S_RACTIVE, BAD_MEASUREMENT,
+        { 40, 8, DATA }),
+    BAD(RECEIVE_UPDATE_VMSA, "truncated", S_RACTIVE, BAD_MEASUREMENT,
+        { 32, 4, 0xff0 }, { 48, 4, 0xff0 }),
+    BAD(RECEIVE_UPDATE_VMSA, "lengths differ", S_RACTIVE, INVALID_LEN,
+        { 48, 4, 0x1010 }),
+    BAD(RECEIVE_UPDATE_VMSA, "unaligned", S_RACTIVE, INVALID_ADDRESS,
+        { 24, 8, VMSA_PAGE + 8 }),
     BAD(DBG_DECRYPT, "no length", S_RUNNING, INVALID_LEN, { 24, 4, 0 }),
     BAD(DBG_DECRYPT, "odd length", S_RUNNING, INVALID_LEN, { 24, 4, 8 }),
     BAD(DBG_DECRYPT, "unaligned source", S_RUNNING, INVALID_ADDRESS,
@@ -357,6 +514,10 @@ static const BadField bad_fields[] = {
         { 16, 8, DATA + 4 }),
     BAD(DBG_ENCRYPT, "absent source", S_RUNNING, INVALID_ADDRESS,
         { 8, 8, ABSENT }),
+    { CMD_SEND_START, "NOSEND", S_RUNNING, POLICY_NOSEND, POLICY_FAILURE },
+    { CMD_SEND_START, "other domain", S_RUNNING, POLICY_DOMAIN,
+      POLICY_FAILURE },
+    { CMD_SEND_START, "no root", S_RUNNING, POLICY_SEV, INVALID_CERTIFICATE },
     { CMD_DBG_DECRYPT, "policy", S_RUNNING, POLICY_NODBG, POLICY_FAILURE },
     { CMD_DBG_ENCRYPT, "policy", S_RUNNING, POLICY_NODBG, POLICY_FAILURE },
 };
@@ -415,13 +576,17 @@ static void test_unknown(void)
     }
 }
 
-/* LAUNCH_UPDATE_VMSA of a guest without ES, and ES without a TMR */
+/* VMSAs of a guest without ES, and ES without a TMR */
 static void test_es_unsupported(void)
 {
-    const Row *vmsa = find_row(CMD_LAUNCH_UPDATE_VMSA);
-
     psp_reach(S_ACTIVE, 0);
-    g_assert_cmphex(run_good(vmsa), ==, UNSUPPORTED);
+    g_assert_cmphex(run_good(find_row(CMD_LAUNCH_UPDATE_VMSA)), ==,
+                    UNSUPPORTED);
+    psp_reach(S_SUPDATE, 0);
+    g_assert_cmphex(run_good(find_row(CMD_SEND_UPDATE_VMSA)), ==, UNSUPPORTED);
+    psp_reach(S_RACTIVE, 0);
+    g_assert_cmphex(run_good(find_row(CMD_RECEIVE_UPDATE_VMSA)), ==,
+                    UNSUPPORTED);
 
     psp_reach(S_UNINIT, 0);
     g_assert_cmphex(PSP_CMD(CMD_INIT, { 0, 4, 0 }), ==, OK);
@@ -480,7 +645,8 @@ static void random_command(void)
         }
     }
     psp_cmd(row->cmd, f, n);
-    if (row->cmd == CMD_LAUNCH_START && g_test_rand_bit()) {
+    if ((row->cmd == CMD_LAUNCH_START || row->cmd == CMD_RECEIVE_START) &&
+        g_test_rand_bit()) {
         psp.handle = psp_out32(0);
     }
 }

@@ -120,16 +120,43 @@ void psp_wbinvd(void)
         "'/machine/peripheral/psp', 'property': 'x-wbinvd', 'value': 0 } }");
 }
 
-static void psp_reach_measured(void)
+static void psp_reach_measured(uint32_t policy)
 {
+    if (policy & POLICY_ES) {
+        qtest_memset(psp.qts, VMSA_PAGE, 0x5a, 0x1000);
+        g_assert_cmphex(PSP_CMD(CMD_LAUNCH_UPDATE_VMSA, { 0, 4, HANDLE },
+                                { 8, 8, VMSA_PAGE }, { 16, 4, 0x1000 }), ==,
+                        OK);
+    }
     g_assert_cmphex(PSP_CMD(CMD_LAUNCH_MEASURE, { 0, 4, HANDLE },
                             { 8, 8, OUT }, { 16, 4, 0x30 }), ==, OK);
     qtest_memread(psp.qts, OUT, psp.measure, sizeof(psp.measure));
     qtest_memread(psp.qts, OUT + 32, psp.mnonce, sizeof(psp.mnonce));
 }
 
+static void psp_reach_sending(void)
+{
+    Peer peer;
+
+    psp_make_peer(&peer);
+    g_assert_cmphex(psp_send_start(), ==, OK);
+}
+
+static void psp_reach_guest(bool receive, uint32_t policy)
+{
+    psp_make_session(policy, psp_known_tk);
+    g_assert_cmphex(PSP_CMD(receive ? CMD_RECEIVE_START : CMD_LAUNCH_START,
+                            { 4, 4, policy }, { 8, 8, IN },
+                            { 16, 4, CERT_LEN }, { 24, 8, IN_SESSION },
+                            { 32, 4, SESSION_LEN }), ==, OK);
+    psp.handle = psp_out32(0);
+    g_assert_cmphex(psp.handle, !=, 0);
+}
+
 void psp_reach(Stage stage, uint32_t policy)
 {
+    bool receive = stage >= S_RUPDATE;
+
     psp.handle = 0;
     g_assert_cmphex(psp_cmd_at(CMD_SHUTDOWN, 0, false), ==, OK);
     if (stage >= S_INIT) {
@@ -137,19 +164,23 @@ void psp_reach(Stage stage, uint32_t policy)
                                 { 16, 4, TMR_LEN }), ==, OK);
     }
     if (stage >= S_LUPDATE) {
-        g_assert_cmphex(psp_session_start(policy), ==, OK);
-        psp.handle = psp_out32(0);
-        g_assert_cmphex(psp.handle, !=, 0);
+        psp_reach_guest(receive, policy);
     }
-    if (stage >= S_ACTIVE) {
+    if (stage >= S_ACTIVE && stage != S_RUPDATE) {
         g_assert_cmphex(PSP_CMD(CMD_ACTIVATE, { 0, 4, HANDLE }, { 4, 4, 5 }),
                         ==, OK);
     }
-    if (stage >= S_LSECRET) {
-        psp_reach_measured();
+    if (stage >= S_LSECRET && !receive) {
+        psp_reach_measured(policy);
     }
-    if (stage >= S_RUNNING) {
+    if (stage >= S_RUNNING && !receive) {
         g_assert_cmphex(PSP_CMD(CMD_LAUNCH_FINISH, { 0, 4, HANDLE }), ==, OK);
+    }
+    if (stage >= S_SUPDATE && !receive) {
+        psp_reach_sending();
+    }
+    if (stage == S_SENT) {
+        g_assert_cmphex(PSP_CMD(CMD_SEND_FINISH, { 0, 4, HANDLE }), ==, OK);
     }
 }
 
@@ -197,58 +228,146 @@ void psp_get_pdh(AmdPspEcPoint *pub)
     psp_cert_point(cert, pub);
 }
 
+void psp_cert_make(uint8_t *cert, uint32_t usage, const AmdPspEcKey *key)
+{
+    memset(cert, 0, CERT_LEN);
+    stl_le_p(cert, 1);
+    cert[4] = 1;
+    cert[5] = 55;
+    stl_le_p(cert + 8, usage);
+    stl_le_p(cert + 0xc, usage == USAGE_PDH ? 3 : 2);
+    stl_le_p(cert + 0x10, 2);
+    psp_swap(cert + 0x14, key->pub.x);
+    psp_swap(cert + 0x14 + 72, key->pub.y);
+    stl_le_p(cert + 0x414, 0x1000);
+    stl_le_p(cert + 0x414 + 520, 0x1000);
+}
+
+void psp_cert_sign(uint8_t *cert, unsigned n, uint32_t usage,
+                   const AmdPspEcKey *key)
+{
+    uint8_t digest[PSP_SHA256_LEN], *raw = cert + 0x414 + n * 520;
+    AmdPspEcSig sig;
+
+    amd_psp_sha256(digest, cert, 0x414);
+    g_assert_true(amd_psp_ecdsa_sign(&sig, key, digest, sizeof(digest)));
+    memset(raw, 0, 520);
+    stl_le_p(raw, usage);
+    stl_le_p(raw + 4, 2);
+    psp_swap(raw + 8, sig.r);
+    psp_swap(raw + 8 + 72, sig.s);
+}
+
+void psp_make_peer(Peer *p)
+{
+    amd_psp_ec_generate(&p->oca);
+    amd_psp_ec_generate(&p->pek);
+    amd_psp_ec_generate(&p->cek);
+    amd_psp_ec_generate(&p->pdh);
+    psp_cert_make(p->pdh_cert, USAGE_PDH, &p->pdh);
+    psp_cert_sign(p->pdh_cert, 0, USAGE_PEK, &p->pek);
+    psp_cert_make(p->chain[0], USAGE_PEK, &p->pek);
+    psp_cert_sign(p->chain[0], 0, USAGE_OCA, &p->oca);
+    psp_cert_sign(p->chain[0], 1, USAGE_CEK, &p->cek);
+    psp_cert_make(p->chain[1], USAGE_OCA, &p->oca);
+    psp_cert_sign(p->chain[1], 0, USAGE_OCA, &p->oca);
+    psp_cert_make(p->chain[2], USAGE_CEK, &p->cek);
+    qtest_memwrite(psp.qts, PEER_PDH, p->pdh_cert, sizeof(p->pdh_cert));
+    qtest_memwrite(psp.qts, PEER_CHAIN, p->chain, sizeof(p->chain));
+}
+
+unsigned psp_send_start(void)
+{
+    return PSP_CMD(CMD_SEND_START, { 0, 4, HANDLE }, { 8, 8, PEER_PDH },
+                   { 0x10, 4, CERT_LEN }, { 0x18, 8, PEER_CHAIN },
+                   { 0x20, 4, CHAIN_LEN }, { 0x38, 8, OUT },
+                   { 0x40, 4, SESSION_LEN });
+}
+
+static void psp_wrap_keys(const AmdPspEcKey *key, const AmdPspEcPoint *peer,
+                          const uint8_t nonce[16], uint8_t kek[16],
+                          uint8_t kik[16])
+{
+    uint8_t z[PSP_P384_LEN], master[16];
+
+    g_assert_true(amd_psp_ecdh(z, key, peer));
+    amd_psp_kdf(master, 16, z, sizeof(z), "sev-master-secret", nonce, 16);
+    amd_psp_kdf(kek, 16, master, 16, "sev-kek", NULL, 0);
+    amd_psp_kdf(kik, 16, master, 16, "sev-kik", NULL, 0);
+}
+
+bool psp_open_session(const AmdPspEcKey *key, const AmdPspEcPoint *pdh,
+                      const uint8_t se[SESSION_LEN], uint32_t policy,
+                      uint8_t tk[32])
+{
+    uint8_t kek[16], kik[16], mac[PSP_SHA256_LEN];
+    uint32_t le_policy = cpu_to_le32(policy);
+
+    psp_wrap_keys(key, pdh, se, kek, kik);
+    amd_psp_hmac(mac, kik, 16, &(struct iovec){ (void *)(se + 16), 32 }, 1);
+    if (memcmp(mac, se + 64, 32)) {
+        return false;
+    }
+    amd_psp_aes_ctr(kek, se + 48, se + 16, tk, 32);
+    amd_psp_hmac(mac, tk + 16, 16, &(struct iovec){ &le_policy, 4 }, 1);
+    return !memcmp(mac, se + 96, 32);
+}
+
 void psp_make_session(uint32_t policy, const uint8_t tk[32])
 {
-    uint8_t cert[CERT_LEN] = {}, se[SESSION_LEN] = {};
-    uint8_t z[PSP_P384_LEN], master[16], kek[16], kik[16];
+    uint8_t cert[CERT_LEN], se[SESSION_LEN] = {};
+    uint8_t kek[16], kik[16];
     uint32_t le_policy = cpu_to_le32(policy);
     AmdPspEcKey owner;
     AmdPspEcPoint pdh;
 
     psp_get_pdh(&pdh);
     amd_psp_ec_generate(&owner);
-    stl_le_p(cert, 1);
-    stl_le_p(cert + 8, 0x1003);
-    stl_le_p(cert + 0xc, 3);
-    stl_le_p(cert + 0x10, 2);
-    psp_swap(cert + 0x14, owner.pub.x);
-    psp_swap(cert + 0x14 + 72, owner.pub.y);
+    psp_cert_make(cert, USAGE_PDH, &owner);
     qtest_memwrite(psp.qts, IN, cert, sizeof(cert));
 
     memset(se, 0x77, 16);
     memset(se + 48, 0x88, 16);
-    g_assert_true(amd_psp_ecdh(z, &owner, &pdh));
-    amd_psp_kdf(master, 16, z, sizeof(z), "sev-master-secret", se, 16);
-    amd_psp_kdf(kek, 16, master, 16, "sev-kek", NULL, 0);
-    amd_psp_kdf(kik, 16, master, 16, "sev-kik", NULL, 0);
+    psp_wrap_keys(&owner, &pdh, se, kek, kik);
     amd_psp_aes_ctr(kek, se + 48, tk, se + 16, 32);
     amd_psp_hmac(se + 64, kik, 16, &(struct iovec){ se + 16, 32 }, 1);
     amd_psp_hmac(se + 96, tk + 16, 16, &(struct iovec){ &le_policy, 4 }, 1);
     qtest_memwrite(psp.qts, IN_SESSION, se, sizeof(se));
 }
 
-unsigned psp_session_start(uint32_t policy)
+static void psp_packet_mac(uint8_t context, const uint8_t *tik,
+                           const uint8_t hdr[52], const void *data,
+                           uint32_t len, uint8_t mac[PSP_SHA256_LEN])
 {
-    psp_make_session(policy, psp_known_tk);
-    return PSP_CMD(CMD_LAUNCH_START, { 4, 4, policy }, { 8, 8, IN },
-                   { 16, 4, CERT_LEN }, { 24, 8, IN_SESSION },
-                   { 32, 4, SESSION_LEN });
+    uint32_t le_len = cpu_to_le32(len);
+    struct iovec iov[] = {
+        { &context, 1 }, { (void *)hdr, 20 }, { &le_len, 4 }, { &le_len, 4 },
+        { (void *)data, len }, { psp.measure, sizeof(psp.measure) },
+    };
+
+    amd_psp_hmac(mac, tik, 16, iov, context == PACKET_SECRET ? 6 : 5);
 }
 
-void psp_make_secret(const void *plain, size_t len, uint32_t flags)
+void psp_make_packet(uint8_t context, const void *plain, size_t len,
+                     uint32_t flags)
 {
-    uint8_t context = 1, hdr[52] = {};
-    uint32_t le_len = cpu_to_le32(len);
+    uint8_t hdr[52] = {};
     g_autofree uint8_t *data = g_malloc(len);
-    struct iovec iov[] = {
-        { &context, 1 }, { hdr, 4 }, { hdr + 4, 16 }, { &le_len, 4 },
-        { &le_len, 4 }, { data, len }, { psp.measure, sizeof(psp.measure) },
-    };
 
     stl_le_p(hdr, flags);
     memset(hdr + 4, 0x99, 16);
     amd_psp_aes_ctr(psp_known_tk, hdr + 4, plain, data, len);
-    amd_psp_hmac(hdr + 20, psp_known_tk + 16, 16, iov, ARRAY_SIZE(iov));
+    psp_packet_mac(context, psp_known_tk + 16, hdr, data, len, hdr + 20);
     qtest_memwrite(psp.qts, IN, hdr, sizeof(hdr));
     qtest_memwrite(psp.qts, IN_PACKET, data, len);
+}
+
+bool psp_open_packet(uint8_t context, const uint8_t tk[32],
+                     const uint8_t hdr[52], uint8_t *data, uint32_t len)
+{
+    uint8_t mac[PSP_SHA256_LEN];
+
+    psp_packet_mac(context, tk + 16, hdr, data, len, mac);
+    amd_psp_aes_ctr(tk, hdr + 4, data, data, len);
+    return !memcmp(mac, hdr + 20, sizeof(mac));
 }

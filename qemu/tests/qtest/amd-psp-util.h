@@ -38,6 +38,10 @@ enum {
     CMD_LAUNCH_START = 0x30, CMD_LAUNCH_UPDATE_DATA, CMD_LAUNCH_UPDATE_VMSA,
     CMD_LAUNCH_MEASURE, CMD_LAUNCH_SECRET, CMD_LAUNCH_FINISH,
     CMD_ATTESTATION_REPORT,
+    CMD_SEND_START = 0x40, CMD_SEND_UPDATE_DATA, CMD_SEND_UPDATE_VMSA,
+    CMD_SEND_FINISH, CMD_SEND_CANCEL,
+    CMD_RECEIVE_START = 0x50, CMD_RECEIVE_UPDATE_DATA,
+    CMD_RECEIVE_UPDATE_VMSA, CMD_RECEIVE_FINISH,
     CMD_DBG_DECRYPT = 0x60, CMD_DBG_ENCRYPT,
 };
 
@@ -52,11 +56,20 @@ enum {
 #define POLICY_NODBG 0x01
 #define POLICY_NOKS  0x02
 #define POLICY_ES    0x04
+#define POLICY_NOSEND 0x08
+#define POLICY_DOMAIN 0x10
+#define POLICY_SEV   0x20
 
-/* How far a test takes the platform and one guest. S_LUPDATE has no ASID. */
+/*
+ * How far a test takes the platform and one guest. S_LUPDATE and S_RUPDATE
+ * have no ASID; from S_LSECRET on, an ES guest has a VMSA at VMSA_PAGE.
+ */
 typedef enum Stage {
-    S_UNINIT, S_INIT, S_LUPDATE, S_ACTIVE, S_LSECRET, S_RUNNING, S_COUNT
+    S_UNINIT, S_INIT, S_LUPDATE, S_ACTIVE, S_LSECRET, S_RUNNING, S_SUPDATE,
+    S_SENT, S_RUPDATE, S_RACTIVE, S_COUNT
 } Stage;
+
+#define VMSA_PAGE (DATA + 0x8000)
 
 typedef struct Field {
     uint8_t off;
@@ -104,11 +117,40 @@ void psp_reach(Stage stage, uint32_t policy);
 #define IN_SESSION (IN + 0x1000)
 #define SESSION_LEN 128
 void psp_make_session(uint32_t policy, const uint8_t tk[32]);
-/* A session launch of a guest, whose TIK and TEK are then known */
-unsigned psp_session_start(uint32_t policy);
-/* Guest owner: secret packet of @len bytes at IN, with the known keys */
+/* A packet of @len bytes at IN, with the known keys; a secret's is of launch */
 #define IN_PACKET (IN + 0x1000)
-void psp_make_secret(const void *plain, size_t len, uint32_t flags);
+enum { PACKET_SECRET = 1, PACKET_DATA, PACKET_VMSA };
+void psp_make_packet(uint8_t context, const void *plain, size_t len,
+                     uint32_t flags);
+
+/* Certificates of a platform's own keys */
+#define USAGE_OCA 0x1001
+#define USAGE_PEK 0x1002
+#define USAGE_PDH 0x1003
+#define USAGE_CEK 0x1004
+void psp_cert_make(uint8_t *cert, uint32_t usage, const AmdPspEcKey *key);
+void psp_cert_sign(uint8_t *cert, unsigned n, uint32_t usage,
+                   const AmdPspEcKey *key);
+
+/* A platform that this test plays, with its certificates at PEER_* */
+#define PEER_PDH (IN + 0x6000)
+#define PEER_CHAIN (IN + 0x7000)        /* PEK, OCA, CEK */
+#define PEER_ROOT (IN + 0x9000)         /* ASK, ARK; none by default */
+#define CHAIN_LEN (3 * CERT_LEN)
+typedef struct Peer {
+    AmdPspEcKey oca, pek, cek, pdh;
+    uint8_t pdh_cert[CERT_LEN];
+    uint8_t chain[3][CERT_LEN];
+} Peer;
+void psp_make_peer(Peer *p);
+/* Session at OUT */
+unsigned psp_send_start(void);
+/* What the platform whose key is @pdh sealed in @se, for a guest of @policy */
+bool psp_open_session(const AmdPspEcKey *key, const AmdPspEcPoint *pdh,
+                      const uint8_t se[SESSION_LEN], uint32_t policy,
+                      uint8_t tk[32]);
+bool psp_open_packet(uint8_t context, const uint8_t tk[32],
+                     const uint8_t hdr[52], uint8_t *data, uint32_t len);
 
 extern const uint8_t psp_known_tk[32];
 /* The device's PDH as exported */

@@ -20,6 +20,10 @@
  *    address that the mailbox receives
  *  + property "chip-seed": any string; chips with different seeds have
  *    different identities (GET_ID, chip endorsement key, NV encryption)
+ *  + property "root-seed": any string; chips with different seeds descend
+ *    from different roots (ARK, ASK)
+ *  + fw_cfg file "etc/amd-psp/ask-ark.cert": the root's certificates, ASK and
+ *    ARK, which for silicon are on AMD's web site
  *  + QOM property "x-wbinvd" (write only): CPU index on whose behalf to call
  *    amd_psp_wbinvd(); for qtest, where no CPU can execute WBINVD
  *  + amd_psp_wbinvd(): to be called whenever a CPU executes WBINVD
