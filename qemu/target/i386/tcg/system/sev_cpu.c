@@ -82,6 +82,9 @@ void sev_host_cpuid(X86CPU *cpu, uint32_t index, uint32_t *eax, uint32_t *ebx,
         return;
     }
     switch (index) {
+    case 0x80000001:
+        *ecx |= R_CPUID_80000001_ECX_BPEXT_MASK;
+        break;
     case 0x8000000a:
         /* More than there are encrypted guests: the others need ASIDs, too */
         *ebx = 0x8000;

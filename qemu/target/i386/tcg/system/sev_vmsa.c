@@ -40,6 +40,7 @@
 #define VMSA_GUEST_EXITINTINFO  0x3a0
 #define VMSA_GUEST_NRIP         0x3a8
 #define VMSA_SEV_FEATURES       0x3b0
+#define VMSA_VINTR_CTRL         0x3b8
 #define VMSA_GUEST_EXITCODE     0x3c0
 #define VMSA_TLB_ID             0x3d0
 #define VMSA_PCPU_ID            0x3d8
@@ -282,6 +283,26 @@ static void save_xmm(CPUX86State *env, const VmsaField *f, uint8_t *p)
     }
 }
 
+/*
+ * The guest's NMI mask, unless NMIs are virtualized: then it is in the VMCB,
+ * and the VMSA's bit keeps its value.
+ */
+static void load_nmi_mask(CPUX86State *env, const VmsaField *f,
+                          const uint8_t *p)
+{
+    if (!FIELD_EX32(env->int_ctl, INT_CTL, NMI_ENABLE)) {
+        env->int_ctl |= ldl_le_p(p) & R_INT_CTL_NMI_MASK_MASK;
+    }
+}
+
+static void save_nmi_mask(CPUX86State *env, const VmsaField *f, uint8_t *p)
+{
+    if (!FIELD_EX32(env->int_ctl, INT_CTL, NMI_ENABLE)) {
+        stl_le_p(p, (ldl_le_p(p) & ~R_INT_CTL_NMI_MASK_MASK) |
+                    (env->int_ctl & R_INT_CTL_NMI_MASK_MASK));
+    }
+}
+
 #define AT(member) .env_offset = offsetof(CPUX86State, member), \
                    .env_size = sizeof(((CPUX86State *)0)->member)
 #define PLAIN(off, sz, member, ...) { \
@@ -299,7 +320,8 @@ static void save_xmm(CPUX86State *env, const VmsaField *f, uint8_t *p)
 #define TYPE_B .type_b = true
 
 /*
- * In the order of loading: modes, then flags, then what depends on them.
+ * In the order of loading: modes, then flags, then what depends on them; DR7
+ * arms the breakpoints that the other debug registers describe.
  * TSC_AUX (0x2ec) is left out, V_TSC_AUX is not advertised.  Shadow stacks
  * do not exist in TCG.  DR6 and PAT count as type A, as classic SVM has
  * DR6, and so does the last branch record.  CR2 is type C.
@@ -322,9 +344,6 @@ static const VmsaField vmsa_fields[] = {
     SEG(0x090, tr, TYPE_B),
     { .offset = VMSA_CPL, .load = load_nothing, .save = save_cpl },
     PLAIN(0x140, 8, xss, TYPE_B),
-    LOAD(VMSA_DR7, 8, dr[7], dr7),
-    PLAIN(VMSA_DR6, 8, dr[6]),
-    PLAIN(VMSA_RIP, 8, eip),
     PLAIN(0x180, 8, dr[0], TYPE_B, .debug_swap = true),
     PLAIN(0x188, 8, dr[1], TYPE_B, .debug_swap = true),
     PLAIN(0x190, 8, dr[2], TYPE_B, .debug_swap = true),
@@ -333,6 +352,9 @@ static const VmsaField vmsa_fields[] = {
     PLAIN(0x1a8, 8, sev_msrs.dr_mask[1], TYPE_B, .debug_swap = true),
     PLAIN(0x1b0, 8, sev_msrs.dr_mask[2], TYPE_B, .debug_swap = true),
     PLAIN(0x1b8, 8, sev_msrs.dr_mask[3], TYPE_B, .debug_swap = true),
+    LOAD(VMSA_DR7, 8, dr[7], dr7),
+    PLAIN(VMSA_DR6, 8, dr[6]),
+    PLAIN(VMSA_RIP, 8, eip),
     PLAIN(0x1d8, 8, regs[R_ESP]),
     PLAIN(0x1f8, 8, regs[R_EAX]),
     PLAIN(0x200, 8, star, TYPE_B),
@@ -365,6 +387,7 @@ static const VmsaField vmsa_fields[] = {
     PLAIN(0x368, 8, regs[13], TYPE_B),
     PLAIN(0x370, 8, regs[14], TYPE_B),
     PLAIN(0x378, 8, regs[15], TYPE_B),
+    BOTH(VMSA_VINTR_CTRL, nmi_mask),
     BOTH(VMSA_XCR0, xcr0, TYPE_B),
     PLAIN(0x400, 8, fpdp),
     BOTH(0x408, mxcsr),

@@ -1,0 +1,722 @@
+/*
+ * World switches: NMIs, INIT, shutdown, PAT and debug registers
+ *
+ * The CPU calls routines for the test (amd-es-host.S), some of which run a guest:
+ * an ordinary one, or an SEV-ES guest that is launched with the secure
+ * processor's commands.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "crypto/init.h"
+#include "qapi/error.h"
+#include "libqos/pci-pc.h"
+#include "amd-psp-util.h"
+
+extern const uint8_t snp_rom[], snp_rom_end[];
+extern const uint8_t es_loop[], es_loop_end[], es_stubs[];
+extern const uint8_t es_guest[], es_guest_end[];
+extern const uint8_t h_wrmsr[], h_rdmsr[], h_cpuid[], h_vmrun[], h_vmrun_nmi[],
+                     h_nmi[], h_init[], h_init_guest[], h_read_drs[],
+                     h_write_drs[], h_watch_store[], h_watch_remask[],
+                     h_watch_nmi[];
+extern const uint8_t g_nmi_handler[], g_debug_handler[], g_nmi[], g_shadow[],
+                     g_iret[], g_debug[], g_no_swap[], g_pat[], g_shutdown[];
+
+/* Physical memory */
+#define MAILBOX         0x8000
+#define VECTOR          (MAILBOX + 0x38)
+#define NMIS            (MAILBOX + 0x50)
+#define DEBUGS          (MAILBOX + 0x58)
+#define DR6             (MAILBOX + 0x60)
+#define NMIS_INSIDE     (MAILBOX + 0x70)
+#define INIT_STAGE      (MAILBOX + 0x78)
+#define IDTR            (MAILBOX + 0x80)
+#define REGS            (MAILBOX + 0x100)
+#define DR7_WANTED      (MAILBOX + 0x138)
+#define IDT             0x9000
+#define LOOP            0x10000
+#define PML4            0x20000
+#define PDPT            0x21000
+#define PD              0x22000         /* four of them */
+#define STACK           0x30000
+#define HSAVE           0x40000
+#define NPML4           0x50000
+#define NPDPT           0x51000
+#define NPD             0x52000
+#define NPT             0x53000
+#define AREA            0x60000
+#define IOPM            0x70000
+#define MSRPM           0x74000
+#define VMCB            0x80000
+#define VMSA            0x81000
+#define GUEST           0x200000        /* GPA 0 */
+
+/* In the guest, which runs without paging: all of it is private. */
+#define CODE            0x1000
+#define GIDT            0x2000
+#define GGDT            0x2800
+#define GDATA           0x4000
+
+#define ASID            5               /* as psp_reach() has it */
+
+#define MSR_PAT         0x277
+#define MSR_HSAVE_PA    0xc0010117
+#define MSR_DR0_MASK    0xc0011027
+#define MSR_DR1_MASK    0xc0011019
+#define NO_FAULT        UINT64_MAX
+#define INVALID         UINT64_MAX
+
+/* INT_CTL of the VMCB */
+#define V_GIF           (1u << 9)
+#define V_NMI           (1u << 11)
+#define V_NMI_MASK      (1u << 12)
+#define V_GIF_ENABLE    (1u << 25)
+#define V_NMI_ENABLE    (1u << 26)
+
+/* Intercepts, word 3 */
+#define NMIS_TO_HOST    (1u << 1)
+#define INIT_TO_HOST    (1u << 3)
+#define SHUTDOWN        (1u << 31)
+
+#define EVENTINJ_NMI    0x80000202
+
+static bool es;                         /* the guest is an SEV-ES guest */
+
+static uint64_t peek(uint64_t addr)
+{
+    return qtest_readq(psp.qts, addr);
+}
+
+static void poke(uint64_t addr, uint64_t val)
+{
+    qtest_writeq(psp.qts, addr, val);
+}
+
+static void begin(const uint8_t *routine, uint64_t a, uint64_t b, uint64_t c)
+{
+    poke(MAILBOX + 0x08, a);
+    poke(MAILBOX + 0x10, b);
+    poke(MAILBOX + 0x18, c);
+    poke(MAILBOX + 0x20, 0);
+    poke(MAILBOX, LOOP + (routine - es_loop));
+}
+
+static uint64_t run(const uint8_t *routine, uint64_t a, uint64_t b, uint64_t c)
+{
+    gint64 end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+    begin(routine, a, b, c);
+    while (!peek(MAILBOX + 0x20)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+    }
+    g_assert_cmphex(peek(VECTOR), ==, NO_FAULT);
+    return peek(MAILBOX + 0x28);
+}
+
+
+static uint64_t rdmsr(uint32_t msr)
+{
+    return run(h_rdmsr, msr, 0, 0);
+}
+
+static void wrmsr(uint32_t msr, uint64_t val)
+{
+    run(h_wrmsr, msr, val, 0);
+}
+
+/* ---- bringing the machine up */
+
+static void page_tables(void)
+{
+    poke(PML4, PDPT | 7);
+    for (int i = 0; i < 4; i++) {
+        poke(PDPT + 8 * i, (PD + 0x1000 * i) | 7);
+    }
+    for (uint64_t i = 0; i < 2048; i++) {
+        poke(PD + 8 * i, i << 21 | 0x87);
+    }
+    poke(NPML4, NPDPT | 7);
+    poke(NPDPT, NPD | 7);
+    poke(NPD, NPT | 7);
+    for (uint64_t i = 0; i < 512; i++) {
+        poke(NPT + 8 * i, GUEST | i << 12 | 7);
+    }
+}
+
+static void exception_handlers(void)
+{
+    for (uint64_t i = 0; i < 32; i++) {
+        uint64_t at = LOOP + (es_stubs - es_loop) + 16 * i;
+
+        poke(IDT + 16 * i, (at & 0xffff) | 24 << 16 | 0x8eULL << 40 |
+                           (at >> 16) << 48);
+        poke(IDT + 16 * i + 8, 0);
+    }
+    qtest_writew(psp.qts, IDTR, 0x1ff);
+    poke(IDTR + 2, IDT);
+}
+
+static char *make_rom(void)
+{
+    g_autofree char *rom = g_malloc0(0x10000);
+    char *path = NULL;
+    int fd = g_file_open_tmp("amd-es-rom-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    memcpy(rom + 0xf000, snp_rom, snp_rom_end - snp_rom);
+    memcpy(rom + 0xfff0, "\xe9\x0d\xf0", 3);            /* jmp 0xf000 */
+    g_assert_true(g_file_set_contents(path, rom, 0x10000, NULL));
+    return path;
+}
+
+static void psp_found(QPCIDevice *dev, int devfn, void *data)
+{
+    psp.dev = dev;
+}
+
+static void start(const char *cpu)
+{
+    g_autofree char *rom = make_rom();
+
+    qcrypto_init(&error_abort);
+    psp.qts = qtest_initf("-accel tcg -machine q35 -m 64 -nodefaults -S "
+                          "-bios %s -global apic-common.vapic=off "
+                          "-cpu EPYC-Milan,check=off,+svm,+npt,+lbrv,+vgif,"
+                          "+nrip-save,sev-host=on,%s "
+                          "-device amd-psp,id=psp", rom, cpu);
+    unlink(rom);
+    psp.bus = qpci_new_pc(psp.qts, NULL);
+    qpci_device_foreach(psp.bus, 0x1022, 0x1486, psp_found, NULL);
+    qpci_device_enable(psp.dev);
+    psp.bar = qpci_iomap(psp.dev, 2, NULL);
+    page_tables();
+    exception_handlers();
+    qtest_memwrite(psp.qts, LOOP, es_loop, es_loop_end - es_loop);
+    qtest_memset(psp.qts, MAILBOX, 0, 0x80);
+    qtest_memset(psp.qts, REGS, 0, 0x80);
+    qtest_qmp_assert_success(psp.qts, "{ 'execute': 'cont' }");
+    wrmsr(MSR_HSAVE_PA, HSAVE);
+}
+
+/* ---- the guest */
+
+static void segment(uint64_t at, uint16_t attrib)
+{
+    poke(at, 8 | attrib << 16 | 0xffffffffULL << 32);
+    poke(at + 8, 0);
+}
+
+/* @save: VMSA, or the save area of the VMCB: they begin alike. */
+static void flat_32bit_state(uint64_t save, const uint8_t *entry)
+{
+    for (unsigned off = 0; off <= 0x50; off += 0x10) {
+        segment(save + off, off == 0x10 ? 0xc9b : 0xc93);
+    }
+    poke(save + 0x60, 0xfULL << 32);                    /* GDTR */
+    poke(save + 0x68, GGDT);
+    poke(save + 0x80, 0xffULL << 32);                   /* IDTR */
+    poke(save + 0x88, GIDT);
+    poke(save + 0xd0, 0x1000);                          /* EFER.SVME */
+    poke(save + 0x158, 0x11);                           /* CR0 */
+    poke(save + 0x160, 0x400);                          /* DR7 */
+    poke(save + 0x168, 0xffff0ff0);                     /* DR6 */
+    poke(save + 0x170, 2);
+    poke(save + 0x178, CODE + (entry - es_guest));
+    poke(save + 0x1d8, 0x3ff0);                         /* RSP */
+}
+
+static void gate(unsigned vector, const uint8_t *handler)
+{
+    poke(GUEST + GIDT + 8 * vector,
+         (CODE + (handler - es_guest)) | 8 << 16 | 0x8eULL << 40);
+}
+
+static void vmcb_field(unsigned off, uint64_t val)
+{
+    poke(VMCB + off, val);
+}
+
+static void int_ctl(uint32_t val)
+{
+    qtest_writel(psp.qts, VMCB + 0x60, val);
+}
+
+static uint32_t read_int_ctl(void)
+{
+    return qtest_readl(psp.qts, VMCB + 0x60);
+}
+
+static void intercepts(uint32_t word_3)
+{
+    vmcb_field(0x0c, word_3 | 3ULL << 32);              /* VMRUN, VMMCALL */
+}
+
+/* In memory, ready to be launched */
+static void place_guest(const uint8_t *entry)
+{
+    qtest_memset(psp.qts, GUEST, 0, 0x5000);
+    qtest_memwrite(psp.qts, GUEST + CODE, es_guest, es_guest_end - es_guest);
+    gate(1, g_debug_handler);
+    gate(2, g_nmi_handler);
+    poke(GUEST + GGDT + 8, 0x00cf9b000000ffff);
+    qtest_memset(psp.qts, VMCB, 0, 0x1000);
+    intercepts(NMIS_TO_HOST | SHUTDOWN);
+    vmcb_field(0x40, IOPM);
+    vmcb_field(0x48, MSRPM);
+    vmcb_field(0x58, ASID);
+    vmcb_field(0x90, es ? 7 : 1);
+    vmcb_field(0xb0, NPML4);
+    vmcb_field(0xb8, 1);                                /* LBR */
+    vmcb_field(0x108, VMSA);
+    qtest_memset(psp.qts, VMSA, 0, 0x1000);
+    flat_32bit_state(es ? VMSA : VMCB + 0x400, entry);
+    poke(VMSA + 0x338, 1);                              /* RDI */
+    poke(VMSA + 0x3e8, 1);                              /* XCR0 */
+    poke(VMSA + 0x408, 0x1f80);
+}
+
+static void launch_guest(void)
+{
+    if (!es) {
+        return;
+    }
+    psp_reach(S_ACTIVE, POLICY_ES);
+    for (uint64_t gpa = CODE; gpa <= GDATA; gpa += 0x1000) {
+        g_assert_cmphex(PSP_CMD(CMD_LAUNCH_UPDATE_DATA, { 0, 4, HANDLE },
+                                { 8, 8, GUEST + gpa }, { 16, 4, 0x1000 }),
+                        ==, OK);
+    }
+    g_assert_cmphex(PSP_CMD(CMD_LAUNCH_UPDATE_VMSA, { 0, 4, HANDLE },
+                            { 8, 8, VMSA }, { 16, 4, 0x1000 }), ==, OK);
+}
+
+static void start_guest(const char *cpu, const uint8_t *entry)
+{
+    start(cpu);
+    place_guest(entry);
+    launch_guest();
+}
+
+static uint64_t exit_code(const uint8_t *how)
+{
+    run(how, VMCB, 0, 0);
+    return peek(VMCB + 0x70);
+}
+
+/* The guest says @val next; it can be resumed then. */
+static void assert_says_when(const uint8_t *how, uint64_t val)
+{
+    g_assert_cmphex(exit_code(how), ==, es ? 0x403 : 0x81);
+    g_assert_cmphex(es ? peek(VMCB + 0xa0) : peek(VMCB + 0x5f8), ==, val);
+    if (!es) {
+        vmcb_field(0x578, peek(VMCB + 0x578) + 4);      /* RIP */
+    }
+}
+
+static void assert_says(uint64_t val)
+{
+    assert_says_when(h_vmrun, val);
+}
+
+/* ---- NMIs */
+
+static void assert_nmi_bits(uint32_t val)
+{
+    g_assert_cmphex(read_int_ctl() & (V_NMI | V_NMI_MASK), ==, val);
+}
+
+static void test_vnmi(const void *kind)
+{
+    es = kind;
+    start_guest("+vnmi", g_nmi);
+    int_ctl(V_NMI_ENABLE | V_NMI);
+    assert_says(0x201);                 /* in the handler, before anything */
+    assert_nmi_bits(V_NMI_MASK);
+    int_ctl(read_int_ctl() | V_NMI);    /* the next one waits */
+    assert_says(0x202);                 /* ... for IRET, and no longer */
+    assert_nmi_bits(V_NMI_MASK);
+    assert_says(0x11);
+    assert_nmi_bits(0);
+    int_ctl(V_NMI_ENABLE | V_NMI_MASK | V_NMI);
+    assert_says(0x203);                 /* after the guest's own IRET */
+    assert_says(0x12);
+    psp_stop();
+}
+
+/* The mask that software sets or clears is the CPU's mask. */
+static void test_vnmi_mask(const void *kind)
+{
+    es = kind;
+    start_guest("+vnmi", g_nmi);
+    int_ctl(V_NMI_ENABLE | V_NMI_MASK | V_NMI);
+    assert_says(0x11);
+    assert_nmi_bits(V_NMI_MASK | V_NMI);
+    int_ctl(V_NMI_ENABLE | V_NMI);
+    assert_says(0x201);
+    psp_stop();
+}
+
+static void test_vnmi_shadow(const void *kind)
+{
+    es = kind;
+    start_guest("+vnmi", g_shadow);
+    int_ctl(V_NMI_ENABLE | V_NMI);
+    qtest_writel(psp.qts, VMCB + 0x68, 1);
+    assert_says(0x10201);               /* one instruction later */
+    psp_stop();
+    start_guest("+vnmi", g_shadow);
+    int_ctl(V_NMI_ENABLE | V_NMI);
+    assert_says(0x201);
+    psp_stop();
+}
+
+/* An injected NMI blocks, but is not blocked. */
+static void test_vnmi_injected(const void *kind)
+{
+    es = kind;
+    start_guest("+vnmi", g_nmi);
+    int_ctl(V_NMI_ENABLE | V_NMI);
+    qtest_writel(psp.qts, VMCB + 0xa8, EVENTINJ_NMI);
+    assert_says(0x201);
+    assert_nmi_bits(V_NMI_MASK | V_NMI);
+    qtest_writel(psp.qts, VMCB + 0xa8, EVENTINJ_NMI);
+    assert_says(0x202);
+    assert_says(0x203);                 /* its IRET lets the virtual one in */
+    assert_nmi_bits(V_NMI_MASK);
+    psp_stop();
+}
+
+static void test_vnmi_gif(const void *kind)
+{
+    es = kind;
+    start_guest("+vnmi", g_nmi);
+    int_ctl(V_NMI_ENABLE | V_NMI | V_GIF_ENABLE);
+    assert_says(0x11);
+    assert_nmi_bits(V_NMI);
+    int_ctl(read_int_ctl() | V_GIF);
+    assert_says(0x201);
+    psp_stop();
+}
+
+static void test_vnmi_refused(const void *kind)
+{
+    es = kind;
+    start_guest("+vnmi", g_nmi);
+    int_ctl(V_NMI_ENABLE);
+    intercepts(0);
+    g_assert_cmphex(exit_code(h_vmrun), ==, INVALID);
+    intercepts(NMIS_TO_HOST);
+    assert_says(0x11);
+    psp_stop();
+}
+
+/* The bits mean nothing without V_NMI_ENABLE, or a CPU that has it. */
+static void test_vnmi_off(const void *kind)
+{
+    static const struct {
+        const char *cpu;
+        uint32_t enable, edx;
+    } rows[] = {
+        { "+vnmi", 0, 1u << 25 }, { "-vnmi", V_NMI_ENABLE, 0 },
+    };
+
+    es = kind;
+    for (int i = 0; i < ARRAY_SIZE(rows); i++) {
+        start_guest(rows[i].cpu, g_nmi);
+        run(h_cpuid, 0x8000000a, 0, 0);
+        g_assert_cmphex(peek(REGS + 24) & (1u << 25), ==, rows[i].edx);
+        int_ctl(rows[i].enable | V_NMI);
+        assert_says(0x11);
+        g_assert_cmphex(read_int_ctl(), ==, rows[i].enable | V_NMI);
+        assert_says(0x12);
+        psp_stop();
+    }
+}
+
+/* An NMI that the host does not intercept is the guest's. */
+static void test_nmi_of_guest(const void *kind)
+{
+    es = kind;
+    start_guest("-vnmi", g_nmi);
+    intercepts(0);
+    assert_says_when(h_vmrun_nmi, 0x201);
+    g_assert_cmphex(peek(NMIS), ==, 0);
+    if (es) {
+        assert_says_when(h_vmrun_nmi, 0x202);   /* only after IRET */
+        assert_says_when(h_vmrun, 0x11);
+        g_assert_cmphex(peek(NMIS), ==, 0);
+        intercepts(NMIS_TO_HOST);
+        g_assert_cmphex(exit_code(h_vmrun_nmi), ==, 0x61);
+        g_assert_cmphex(peek(NMIS), ==, 1);
+    }
+    psp_stop();
+}
+
+/* ... and while an SEV-ES guest handles one, the host takes its own. */
+static void test_nmi_masks_apart(const void *kind)
+{
+    es = kind;
+    start_guest("-vnmi", g_nmi);
+    intercepts(0);
+    assert_says_when(h_vmrun_nmi, 0x201);
+    run(h_nmi, 0, 0, 0);
+    g_assert_cmphex(peek(NMIS), ==, es ? 1 : 0);
+    psp_stop();
+}
+
+/* A guest's IRET does not end the host's NMI handler. */
+static void test_nmi_of_host(const void *kind)
+{
+    es = kind;
+    start_guest("-vnmi", g_iret);
+    run(h_nmi, VMCB, 0, 0);
+    g_assert_cmphex(peek(NMIS_INSIDE), ==, es ? 1 : 2);
+    g_assert_cmphex(peek(NMIS), ==, 2);
+    psp_stop();
+}
+
+/* ---- INIT and shutdown */
+
+static void test_init(void)
+{
+    es = false;
+    start("-vnmi");
+    run(h_init, 0, 0, 0);
+    g_assert_cmphex(rdmsr(MSR_PAT), !=, 0);             /* started again */
+    g_assert_cmphex(peek(INIT_STAGE), ==, 1);
+    psp_stop();
+}
+
+static void test_init_intercept(void)
+{
+    es = false;
+    start_guest("-vnmi", g_nmi);
+    intercepts(INIT_TO_HOST);
+    g_assert_cmphex(exit_code(h_init_guest), ==, 0x63);
+    g_assert_cmphex(rdmsr(MSR_PAT), !=, 0);
+    g_assert_cmphex(peek(INIT_STAGE), ==, 1);
+    psp_stop();
+}
+
+static void test_shutdown(const void *kind)
+{
+    es = kind;
+    start_guest("-vnmi", g_shutdown);
+    g_assert_cmphex(exit_code(h_vmrun), ==, 0x7f);
+    psp_stop();
+
+    start_guest("-vnmi", g_shutdown);
+    intercepts(NMIS_TO_HOST);
+    begin(h_vmrun, VMCB, 0, 0);
+    qtest_qmp_eventwait(psp.qts, "RESET");
+    psp_stop();
+}
+
+/* ---- PAT */
+
+#define HOST_PAT        0x0007040600070406ULL
+#define GUEST_PAT       0x0101010101010504ULL
+
+static void test_pat(const void *kind)
+{
+    es = kind;
+    start("-vnmi");
+    wrmsr(MSR_PAT, HOST_PAT);
+    place_guest(g_pat);
+    poke(es ? VMSA + 0x268 : VMCB + 0x668, GUEST_PAT);
+    launch_guest();
+    assert_says((uint32_t)GUEST_PAT);
+    g_assert_cmphex(rdmsr(MSR_PAT), ==, HOST_PAT);
+    assert_says(0x16);
+    g_assert_cmphex(rdmsr(MSR_PAT), ==, HOST_PAT);
+    if (!es) {
+        g_assert_cmphex(peek(VMCB + 0x668), ==, 0x0606060606060606);
+        poke(VMCB + 0x668, 0x02);                       /* no such type */
+        g_assert_cmphex(exit_code(h_vmrun), ==, INVALID);
+        g_assert_cmphex(rdmsr(MSR_PAT), ==, HOST_PAT);
+    }
+    psp_stop();
+}
+
+/* ---- debug registers */
+
+static void set_drs(uint64_t dr0, uint64_t dr1, uint64_t dr7)
+{
+    poke(REGS, dr0);
+    poke(REGS + 8, dr1);
+    poke(REGS + 16, 0x2222);
+    poke(REGS + 24, 0x3333);
+    poke(DR7_WANTED, dr7);
+}
+
+static void clear_hits(void)
+{
+    poke(DEBUGS, 0);
+    poke(DR6, 0);
+    poke(NMIS, 0);
+}
+
+static void assert_hits(uint64_t count, uint64_t bits)
+{
+    g_assert_cmphex(peek(DEBUGS), ==, count);
+    g_assert_cmphex(peek(DR6) & 0xf, ==, bits);
+    clear_hits();
+}
+
+#define DR7_WRITE_0     0x00010402ULL   /* G0: 1 byte, write */
+#define DR7_WRITE_0_1   0x0011040aULL   /* ... and G1 */
+
+static void test_debug_cpuid(void)
+{
+    start("-vnmi");
+    run(h_cpuid, 0x8000001f, 0, 0);
+    g_assert_cmphex(peek(REGS) & (1u << 14), ==, 1u << 14);
+    run(h_cpuid, 0x80000021, 0, 0);
+    g_assert_cmphex(peek(REGS) & 1, ==, 1);
+    run(h_cpuid, 0x80000001, 0, 0);
+    g_assert_cmphex(peek(REGS + 16) & (1u << 26), ==, 1u << 26);
+    psp_stop();
+}
+
+/*
+ * DebugSwap.  Type B: what #VMEXIT loads is what software had put into the host
+ * save area, not what VMRUN found in the registers.
+ */
+static void test_debug_swap(void)
+{
+    es = true;
+    start("-vnmi");
+    for (int i = 0; i < 4; i++) {
+        poke(HSAVE + 0x400 + 0x180 + 8 * i, 0xa000 + i);
+        poke(HSAVE + 0x400 + 0x1a0 + 8 * i, 0xb0 + i);
+    }
+    set_drs(AREA, 0x1111, DR7_WRITE_0);
+    run(h_write_drs, 0, 0, 0);
+    place_guest(g_debug);
+    poke(VMSA + 0x160, 0x000d0402);                     /* G0: 4 bytes, write */
+    poke(VMSA + 0x180, GDATA + 0x10);
+    poke(VMSA + 0x198, 0xd3);
+    poke(VMSA + 0x1a8, 0xe1);
+    poke(VMSA + 0x3b0, 1 << 5);                         /* DebugSwap */
+    launch_guest();
+    assert_says(0x401);
+    g_assert_cmphex(run(h_read_drs, 0, 0, 0), ==, 0x10400);
+    for (int i = 0; i < 4; i++) {
+        g_assert_cmphex(peek(REGS + 8 * i), ==, 0xa000 + i);
+        g_assert_cmphex(rdmsr(i ? MSR_DR1_MASK + i - 1 : MSR_DR0_MASK), ==,
+                        0xb0 + i);
+    }
+    assert_says(0xd3);
+    assert_says(0xe1);
+    assert_says(0x4444);
+    assert_hits(0, 0);
+    psp_stop();
+}
+
+/* Without it, the guest has the host's DR0 to DR3. */
+static void test_debug_no_swap(void)
+{
+    es = true;
+    start_guest("-vnmi", g_no_swap);
+    set_drs(0x5550, 0x1111, 0x400);
+    run(h_write_drs, 0, 0, 0);
+    poke(HSAVE + 0x400 + 0x180, 0xa000);
+    assert_says(0x5550);
+    assert_says(0x15);
+    run(h_read_drs, 0, 0, 0);
+    g_assert_cmphex(peek(REGS), ==, 0x7777);
+    g_assert_cmphex(peek(REGS + 8), ==, 0x1111);
+    psp_stop();
+}
+
+static void test_debug_mask(void)
+{
+    start("-vnmi");
+    set_drs(AREA + 0x10, 0, DR7_WRITE_0);
+    run(h_watch_store, AREA + 0x10, 0, 0);
+    assert_hits(1, 1);
+    run(h_watch_store, AREA + 0x18, 0, 0);
+    assert_hits(0, 0);
+    wrmsr(MSR_DR0_MASK, 0xff);
+    run(h_watch_store, AREA + 0xff, 0, 0);
+    assert_hits(1, 1);
+    run(h_watch_store, AREA, 0, 0);
+    assert_hits(1, 1);
+    run(h_watch_store, AREA + 0x100, 0, 0);
+    assert_hits(0, 0);
+    wrmsr(MSR_DR0_MASK, 0x40);                          /* with a gap */
+    run(h_watch_store, AREA + 0x50, 0, 0);
+    assert_hits(1, 1);
+    run(h_watch_store, AREA + 0x30, 0, 0);
+    assert_hits(0, 0);
+    psp_stop();
+}
+
+static void test_debug_remask(void)
+{
+    start("-vnmi");
+    set_drs(AREA + 0x10, 0, DR7_WRITE_0);
+    run(h_watch_remask, AREA + 0x80, MSR_DR0_MASK, 0xff);
+    assert_hits(1, 1);
+    run(h_watch_remask, AREA + 0x80, MSR_DR0_MASK, 0);
+    assert_hits(0, 0);
+    psp_stop();
+}
+
+/* Breakpoint 1 is on the stack, where events are pushed. */
+static void test_debug_nested(void)
+{
+    start("-vnmi");
+    wrmsr(MSR_DR1_MASK, 0xff);
+    set_drs(AREA, STACK - 0x80, DR7_WRITE_0);
+    run(h_watch_nmi, 0, 0, 0);
+    g_assert_cmphex(peek(NMIS), ==, 1);
+    assert_hits(0, 0);
+    set_drs(AREA, STACK - 0x80, DR7_WRITE_0_1);
+    run(h_watch_nmi, 0, 0, 0);
+    g_assert_cmphex(peek(NMIS), ==, 1);
+    g_assert_cmphex(peek(DR6) & 0xf, ==, 2);
+    clear_hits();
+    /* The delivery of #DB itself hits nothing. */
+    run(h_watch_store, AREA, 0, 0);
+    assert_hits(1, 1);
+    psp_stop();
+}
+
+static void add(const char *name, void (*test)(const void *))
+{
+    g_autofree char *plain = g_strdup_printf("/amd-es-host/%s/plain", name);
+    g_autofree char *guarded = g_strdup_printf("/amd-es-host/%s/es", name);
+
+    qtest_add_data_func(plain, NULL, test);
+    qtest_add_data_func(guarded, "", test);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    add("vnmi", test_vnmi);
+    add("vnmi-mask", test_vnmi_mask);
+    add("vnmi-shadow", test_vnmi_shadow);
+    add("vnmi-injected", test_vnmi_injected);
+    add("vnmi-gif", test_vnmi_gif);
+    add("vnmi-refused", test_vnmi_refused);
+    add("vnmi-off", test_vnmi_off);
+    add("nmi-of-guest", test_nmi_of_guest);
+    add("nmi-masks-apart", test_nmi_masks_apart);
+    add("nmi-of-host", test_nmi_of_host);
+    add("shutdown", test_shutdown);
+    add("pat", test_pat);
+    qtest_add_func("/amd-es-host/init", test_init);
+    qtest_add_func("/amd-es-host/init-intercept", test_init_intercept);
+    qtest_add_func("/amd-es-host/debug-cpuid", test_debug_cpuid);
+    qtest_add_func("/amd-es-host/debug-swap", test_debug_swap);
+    qtest_add_func("/amd-es-host/debug-no-swap", test_debug_no_swap);
+    qtest_add_func("/amd-es-host/debug-mask", test_debug_mask);
+    qtest_add_func("/amd-es-host/debug-remask", test_debug_remask);
+    qtest_add_func("/amd-es-host/debug-nested", test_debug_nested);
+    return g_test_run();
+}
