@@ -65,7 +65,7 @@ def initramfs(*args):
     return r.stdout.strip()
 
 
-def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties=""):
+def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=False):
     """The emulator's command line, without its serial ports."""
     qemu = qemu or env("QEMU", os.path.join(OUT, "build/qemu/qemu-system-x86_64"))
     if not os.path.exists(qemu):
@@ -79,7 +79,7 @@ def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties=""):
            "-smp", env("SMP", "4")]
     if env("SEV", "1") == "1":
         cpu += ",sev-host=on"
-        if env("SNP", "0") == "1":
+        if snp or env("SNP", "0") == "1":
             cpu += ",sev-snp-host=on"
             cmd += ["-device", "amd-iommu"]
         cmd += ["-cpu", cpu, "-device", "amd-psp"]

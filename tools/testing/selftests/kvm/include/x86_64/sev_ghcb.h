@@ -27,6 +27,9 @@
 
 #define SEV_VC_VECTOR			29
 
+/* A #VC that no exit is behind: SNP, the page was not validated.  CR2 has it. */
+#define SEV_VC_NOT_VALIDATED		0x404
+
 /* The GHCB MSR protocol: a code, and data above it. */
 #define SEV_GHCB_MSR_CODE		GENMASK_ULL(11, 0)
 #define SEV_GHCB_MSR_DATA		GENMASK_ULL(63, 12)
@@ -43,6 +46,15 @@
 #define   SEV_GHCB_MSR_CPUID_REG	GENMASK_ULL(31, 30)
 #define SEV_GHCB_MSR_AP_HOLD_REQ	0x006
 #define SEV_GHCB_MSR_AP_HOLD_RESP	0x007
+#define SEV_GHCB_MSR_PREF_GPA_REQ	0x010	/* SNP guests, up to PSC */
+#define SEV_GHCB_MSR_PREF_GPA_RESP	0x011
+#define SEV_GHCB_MSR_REG_GPA_REQ	0x012
+#define SEV_GHCB_MSR_REG_GPA_RESP	0x013
+#define SEV_GHCB_MSR_PSC_REQ		0x014
+#define SEV_GHCB_MSR_PSC_RESP		0x015
+#define   SEV_GHCB_MSR_PSC_OP		GENMASK_ULL(55, 52)
+#define   SEV_GHCB_MSR_PSC_GFN		GENMASK_ULL(51, 12)
+#define   SEV_GHCB_MSR_PSC_ERROR	GENMASK_ULL(63, 32)
 #define SEV_GHCB_MSR_HV_FT_REQ		0x080
 #define SEV_GHCB_MSR_HV_FT_RESP		0x081
 #define SEV_GHCB_MSR_TERM_REQ		0x100
@@ -57,6 +69,7 @@
 #define   SEV_GHCB_TERM_NESTED		1	/* nested deeper than one NMI */
 #define   SEV_GHCB_TERM_BAD_ANSWER	2	/* a #VC's VMGEXIT was refused */
 #define   SEV_GHCB_TERM_BAD_EVENT	3	/* asked to raise a strange event */
+#define   SEV_GHCB_TERM_NOT_REGISTERED	4	/* the GHCB was not accepted */
 
 /* SW_EXITINFO1 of the answer, and what SW_EXITINFO2 says in each case. */
 #define SEV_GHCB_OK			0
@@ -206,6 +219,12 @@ struct sev_ghcb_cpu *sev_ghcb_this_cpu(void);
 
 /* The #VC handler, and the MMIO ranges that it knows. */
 void sev_ghcb_vc_entry(struct ex_regs *regs);
+
+/*
+ * What to do about an access to a page that is not validated, if there is
+ * anything: true to try it again.
+ */
+extern bool (*sev_ghcb_not_validated)(struct ex_regs *regs, uint64_t gva);
 
 #define SEV_GHCB_MAX_MMIO	8
 

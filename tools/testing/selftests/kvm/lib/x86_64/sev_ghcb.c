@@ -177,6 +177,16 @@ void sev_ghcb_terminate(uint8_t set, uint8_t code)
 		vmgexit();
 }
 
+/* In a SNP guest a GHCB is good for nothing before. */
+static void sev_ghcb_register(struct sev_ghcb_cpu *cpu)
+{
+	uint64_t response = sev_ghcb_msr_call(cpu->gpa | SEV_GHCB_MSR_REG_GPA_REQ);
+
+	if (response != (cpu->gpa | SEV_GHCB_MSR_REG_GPA_RESP))
+		sev_ghcb_terminate(SEV_GHCB_TERM_SET_TEST,
+				   SEV_GHCB_TERM_NOT_REGISTERED);
+}
+
 static void sev_ghcb_negotiate(struct sev_ghcb_cpu *cpu)
 {
 	uint64_t info = sev_ghcb_msr_call(SEV_GHCB_MSR_INFO_REQ);
@@ -189,6 +199,9 @@ static void sev_ghcb_negotiate(struct sev_ghcb_cpu *cpu)
 	max = FIELD_GET(SEV_GHCB_MSR_INFO_MAX, info);
 	if (min > SEV_GHCB_VERSION_MAX || max < SEV_GHCB_VERSION_MIN)
 		sev_ghcb_terminate(SEV_GHCB_TERM_SET_GEN, SEV_GHCB_TERM_PROTOCOL);
+
+	if (rdmsr(MSR_AMD64_SEV) & MSR_AMD64_SEV_SNP_ENABLED)
+		sev_ghcb_register(cpu);
 
 	cpu->version = min_t(uint16_t, max, SEV_GHCB_VERSION_MAX);
 }

@@ -15,6 +15,9 @@
 
 void sev_ghcb_handle_vc(struct ex_regs *regs);
 
+/* Valid in the guest's copy of the binary only. */
+bool (*sev_ghcb_not_validated)(struct ex_regs *regs, uint64_t gva);
+
 /* As much of an instruction as the handlers below want to know. */
 struct vc_insn {
 	const uint8_t *next;	/* the first byte that is not decoded yet */
@@ -497,6 +500,18 @@ static bool vc_mmio(struct ex_regs *regs, struct vc_insn *insn,
 	return true;
 }
 
+/* No instruction to emulate: fetching it may be what failed. */
+static void vc_not_validated(struct ex_regs *regs)
+{
+	uint64_t gva;
+
+	asm volatile("mov %%cr2, %0" : "=r" (gva));
+
+	if (!sev_ghcb_not_validated || !sev_ghcb_not_validated(regs, gva))
+		GUEST_FAIL("RIP 0x%lx: page at 0x%lx is not validated",
+			   regs->rip, gva);
+}
+
 static const struct {
 	uint64_t exit_code;
 	bool (*handle)(struct ex_regs *regs, struct vc_insn *insn,
@@ -527,6 +542,11 @@ void sev_ghcb_handle_vc(struct ex_regs *regs)
 
 	cpu->nr_vc++;
 	cpu->last_vc = regs->error_code;
+
+	if (regs->error_code == SEV_VC_NOT_VALIDATED) {
+		vc_not_validated(regs);
+		return;
+	}
 
 	vc_decode_opcode(regs, &insn);
 
