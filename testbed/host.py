@@ -79,7 +79,7 @@ def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=
            "-smp", env("SMP", "4")]
     if env("SEV", "1") == "1":
         cpu += ",sev-host=on"
-        if snp or env("SNP", "0") == "1":
+        if snp or env("SNP", "1") == "1":
             cpu += ",sev-snp-host=on"
             cmd += ["-device", "amd-iommu"]
         cmd += ["-cpu", cpu, "-device", "amd-psp"]
