@@ -24,7 +24,7 @@ bench: setup      # measurements: name, base, series, ratio; BENCH="speed rate c
 check: setup      # checkpatch, sparse, W=1, each patch builds on its own; QUICK=1
 	@testbed/check
 #: by hand
-shell: setup      # a prompt in the emulated host; KERNEL= SNP=0 SMP= MEM=
+shell: setup      # a prompt in the emulated host; KERNEL= SNP=1 SMP= MEM=
 	@testbed/vm shell
 exec: setup       # run CMD='...' in the emulated host with ADD='files folders'
 	@testbed/vm exec
