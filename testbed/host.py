@@ -65,7 +65,8 @@ def initramfs(*args):
     return r.stdout.strip()
 
 
-def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=False):
+def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=False,
+                 psp_properties=""):
     """The emulator's command line, without its serial ports."""
     qemu = qemu or env("QEMU", os.path.join(OUT, "build/qemu/qemu-system-x86_64"))
     if not os.path.exists(qemu):
@@ -82,7 +83,7 @@ def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=
         if snp or env("SNP", "1") == "1":
             cpu += ",sev-snp-host=on"
             cmd += ["-device", "amd-iommu"]
-        cmd += ["-cpu", cpu, "-device", "amd-psp"]
+        cmd += ["-cpu", cpu, "-device", "amd-psp" + psp_properties]
     else:
         cmd += ["-cpu", cpu]
     cmd += ["-kernel", os.path.join(OUT, "kernel-" + variant, "bzImage"),
