@@ -27,9 +27,9 @@ enum { EAX, EBX, ECX, EDX };
 #define ALL UINT32_MAX
 
 /*
- * Bits of leaf 1, 7 and 8000_0001 that are no property of the processor: set
- * by the guest's own CR4, by the number of its CPUs and how that is told, or by
- * how its hypervisor emulates the APIC.
+ * Bits of leaf 1, 7 and 8000_0001 that are no property of the processor: they
+ * come from the guest's own CR4, the number of its CPUs and how that is told,
+ * or how its hypervisor emulates the APIC.
  */
 #define X2APIC (1u << 21)
 #define OSXSAVE (1u << 27)
