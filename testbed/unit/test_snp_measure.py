@@ -80,16 +80,19 @@ class Vmsa(unittest.TestCase):
 class Chain(unittest.TestCase):
     def test_known_answers(self):
         self.assertEqual(hashlib.sha384(image()).hexdigest()[:16], "a2c3d8d772ae60b8")
-        for vcpus, answer in ((1, "b32f3d5bb78ff1c63d0743ebe18675ae26e56096fd57f133"
-                         "66043b02a9f737210650b3d1c9ea3398372e62a343cb7331"), (3, "2fb04913fba2ed6adff4301a3b2e212c332057c74d3aa71a"
-                         "ca122510440fe1a01dbe29b8686c966ed44cb38255fd6e0e")):
-            self.assertEqual(tool.measure(image(), vcpus, MILAN).hex(), answer)
+        self.assertEqual(tool.measure(image(), 1, MILAN).hex(),
+                         "b32f3d5bb78ff1c63d0743ebe18675ae26e56096fd57f133"
+                         "66043b02a9f737210650b3d1c9ea3398372e62a343cb7331")
+        self.assertEqual(tool.measure(image(), 3, MILAN).hex(),
+                         "2fb04913fba2ed6adff4301a3b2e212c332057c74d3aa71a"
+                         "ca122510440fe1a01dbe29b8686c966ed44cb38255fd6e0e")
 
     def test_kernel_hashes(self):
         hashes = {"kernel": hashlib.sha256(b"kernel").digest(),
                   "initrd": hashlib.sha256(b"").digest(),
                   "append": hashlib.sha256(b"quiet\0").digest()}
-        self.assertEqual(tool.measure(image(), 1, MILAN, hashes=hashes).hex(), "d9a726f4ae825d16f8d05d7e1b3f192f7f28ecda410042db"
+        self.assertEqual(tool.measure(image(), 1, MILAN, hashes=hashes).hex(),
+                         "d9a726f4ae825d16f8d05d7e1b3f192f7f28ecda410042db"
                          "10abe06bc3b3996bf67007ea685c1bde5feeb250301ba3ff")
 
     def test_everything_matters(self):
