@@ -49,6 +49,12 @@ static void test_flip_certs(void)
     flip_certs(c, c->root, ROOT_LEN, 1);
     g_assert_cmpuint(pair_guest_state(), ==, 3);
     g_assert_cmphex(pair_send_start(c, &se), ==, OK);
+
+    /* Where the root does not matter, it must hold all the same. */
+    pair_run_guest(0);
+    flip_certs(c, c->root, ROOT_LEN, 7);
+    c->root_len = ROOT_LEN + 16;
+    g_assert_cmphex(pair_send_start(c, &se), ==, INVALID_CERTIFICATE);
 }
 
 /* Certificates that are good, but another machine's */
@@ -88,6 +94,24 @@ static void test_swap_certs(void)
     c->root_len = ROOT_LEN / 2;
     g_assert_cmphex(pair_send_start(c, &se), ==, INVALID_CERTIFICATE);
     g_assert_cmphex(pair_send_start(east, &se), ==, OK);
+}
+
+/* The guest's policy asks for firmware that is not older than so and so. */
+static void test_api(void)
+{
+    const uint32_t policy = 1 << 16 | 55 << 24;
+    Peer peer;
+
+    pair_at(WEST);
+    pair_run_guest(policy);
+    psp_make_peer(&peer);
+    for (int minor = 54; minor <= 55; minor++) {
+        peer.pdh_cert[5] = minor;
+        psp_cert_sign(peer.pdh_cert, 0, USAGE_PEK, &peer.pek);
+        qtest_memwrite(psp.qts, PEER_PDH, peer.pdh_cert, CERT_LEN);
+        g_assert_cmphex(psp_send_start(), ==,
+                        minor == 55 ? OK : POLICY_FAILURE);
+    }
 }
 
 static unsigned try_send(uint32_t policy, const Certs *to)
@@ -169,6 +193,7 @@ int main(int argc, char **argv)
     g_test_set_nonfatal_assertions();
     qtest_add_func("amd-psp/peer/flip-certificates", test_flip_certs);
     qtest_add_func("amd-psp/peer/swap-certificates", test_swap_certs);
+    qtest_add_func("amd-psp/peer/api", test_api);
     qtest_add_func("amd-psp/peer/policy", test_policy);
     qtest_add_func("amd-psp/peer/domain", test_domain);
 

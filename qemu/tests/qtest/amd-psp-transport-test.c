@@ -327,6 +327,21 @@ static void test_vmsa_integrity(void)
     g_assert_cmphex(pair_send_vmsa(VMSA(1), p), ==, OK);
 }
 
+/* Sealed by somebody who has the keys, but too short to be a VMSA */
+static void test_short_vmsa(void)
+{
+    uint8_t plain[0xff0] = {};
+
+    pair_at(EAST);
+    psp_reach(S_RACTIVE, POLICY_ES);
+    psp_make_packet(PACKET_VMSA, plain, sizeof(plain), 0);
+    g_assert_cmphex(PSP_CMD(CMD_RECEIVE_UPDATE_VMSA, { 0, 4, HANDLE },
+                            { 8, 8, IN }, { 0x10, 4, HDR_LEN },
+                            { 0x18, 8, LANDING }, { 0x20, 4, sizeof(plain) },
+                            { 0x28, 8, IN_PACKET },
+                            { 0x30, 4, sizeof(plain) }), ==, INVALID_LEN);
+}
+
 /* A kernel whose structure lacks the word after the handle gets nowhere. */
 static void test_missing_word(void)
 {
@@ -403,6 +418,7 @@ int main(int argc, char **argv)
     qtest_add_func("amd-psp/transport/truncate", test_truncate);
     qtest_add_func("amd-psp/transport/reorder", test_reorder);
     qtest_add_func("amd-psp/transport/vmsa-integrity", test_vmsa_integrity);
+    qtest_add_func("amd-psp/transport/short-vmsa", test_short_vmsa);
     qtest_add_func("amd-psp/transport/missing-word", test_missing_word);
     qtest_add_func("amd-psp/transport/slots", test_slots);
     qtest_add_func("amd-psp/transport/asid", test_asid);
