@@ -204,7 +204,7 @@ static int vmgexit_read(struct kvm_vcpu *vcpu, struct vmgexit *v, gpa_t gpa)
 	int r = 1;
 
 	req->gpa = gpa;
-	req->version = to_kvm_sev_info(vcpu->kvm)->ghcb_version;
+	req->version = sev_ghcb_version(vcpu->kvm);
 	req->data = v->buf;
 	v->reply = (struct vmgexit_reply){};
 

@@ -24,7 +24,7 @@ static void answer(struct kvm_vcpu *vcpu, u64 msr)
 
 static u64 sev_info(struct kvm *kvm)
 {
-	return GHCB_MSR_SEV_INFO((u64)to_kvm_sev_info(kvm)->ghcb_version,
+	return GHCB_MSR_SEV_INFO((u64)sev_ghcb_version(kvm),
 				 GHCB_VERSION_MIN, sev_enc_bit);
 }
 

@@ -10,6 +10,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/cacheflush.h>
 #include <linux/cleanup.h>
 #include <linux/kvm_host.h>
 #include <linux/psp.h>
@@ -17,9 +18,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include <asm/cacheflush.h>
-
 #include "ghcb.h"
+#include "mirror.h"
 #include "svm.h"
 #include "vmsa.h"
 
@@ -85,7 +85,7 @@ static int query_lengths(struct kvm *kvm, struct kvm_sev_cmd *argp,
 			 struct kvm_sev_vmsa_packet *params)
 {
 	struct sev_data_send_update_vmsa data = {
-		.handle = to_kvm_sev_info(kvm)->handle,
+		.handle = to_kvm_sev_info(kvm)->ctx->handle,
 	};
 	int ret;
 
@@ -110,7 +110,7 @@ static int send_packet(struct kvm_vcpu *vcpu, struct kvm_sev_vmsa_packet *params
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct sev_data_send_update_vmsa data = {
-		.handle = to_kvm_sev_info(vcpu->kvm)->handle,
+		.handle = to_kvm_sev_info(vcpu->kvm)->ctx->handle,
 		.hdr_address = __psp_pa(hdr),
 		.hdr_len = params->hdr_len,
 		.guest_address = __sme_pa(svm->sev_es.vmsa),
@@ -204,7 +204,7 @@ static int receive_packet(struct kvm_vcpu *vcpu,
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct sev_data_receive_update_vmsa data = {
-		.handle = to_kvm_sev_info(vcpu->kvm)->handle,
+		.handle = to_kvm_sev_info(vcpu->kvm)->ctx->handle,
 		.hdr_address = __psp_pa(hdr),
 		.hdr_len = params->hdr_len,
 		.guest_address = __sme_pa(svm->sev_es.vmsa),

@@ -41,7 +41,7 @@ void sev_vcpu_record_get(struct kvm_vcpu *vcpu, struct sev_vcpu_record *rec)
 		.size = sizeof(*rec),
 		.flags = svm->sev_es.received_first_sipi ? SEV_VCPU_FIRST_SIPI : 0,
 		.ap_reset_hold = svm->sev_es.ap_reset_hold_type,
-		.sev_features = sev->vmsa_features,
+		.sev_features = sev->ctx->vmsa_features,
 		.efer = vcpu->arch.efer & ~EFER_SVME,
 		.cr0 = kvm_read_cr0(vcpu),
 		.cr4 = kvm_read_cr4(vcpu),
@@ -104,7 +104,7 @@ static bool vm_ok(struct kvm *kvm, const struct sev_vcpu_record *rec)
 {
 	struct kvm_sev_info *sev = to_kvm_sev_info(kvm);
 
-	return rec->sev_features == sev->vmsa_features &&
+	return rec->sev_features == sev->ctx->vmsa_features &&
 	       (!sev->ap_jump_table || rec->ap_jump_table == sev->ap_jump_table);
 }
 

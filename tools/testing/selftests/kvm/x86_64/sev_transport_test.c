@@ -9,8 +9,11 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "apic.h"
 #include "kselftest.h"
@@ -21,8 +24,6 @@
 #include "test_util.h"
 
 #define NR_VCPUS	2
-#define NMI_VECTOR	2
-#define GP_VECTOR	13
 
 /* The guest tells the host how it fares, and asks it things. */
 #define PORT_STAGE	0x50
@@ -41,64 +42,61 @@ static uint64_t nr_faults;
  * VMGEXIT with a value of its own in each register that does not go through
  * the GHCB.  Returns whether they all came back; interrupts must be off.
  */
-bool probe_registers(uint64_t seed);
-
-asm(".pushsection .text\n\t"
-    ".globl probe_registers\n"
-    "probe_registers:\n\t"
-    ".irp r, rbx, rbp, r12, r13, r14, r15, rdi\n\t"
-    "push %\\r\n\t"
-    ".endr\n\t"
-    ".set n, 0\n\t"
-    ".irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n\t"
-    ".set n, n + 1\n\t"
-    "lea n(%rdi), %rax\n\t"
-    "movq %rax, %xmm\\i\n\t"
-    ".endr\n\t"
-    ".irp i, 0, 1, 2, 3, 4, 5, 6, 7\n\t"
-    ".set n, n + 1\n\t"
-    "lea n(%rdi), %rax\n\t"
-    "movq %rax, %mm\\i\n\t"
-    ".endr\n\t"
-    ".irp r, rbx, rcx, rdx, rsi, rbp, r8, r9, r10, r11, r12, r13, r14, r15\n\t"
-    ".set n, n + 1\n\t"
-    "lea n(%rdi), %\\r\n\t"
-    ".endr\n\t"
-    "rep; vmmcall\n\t"
-    "mov (%rsp), %rax\n\t"
-    "cmp %rax, %rdi\n\t"
-    "jne 1f\n\t"
-    ".set n, 24\n\t"
-    ".irp r, rbx, rcx, rdx, rsi, rbp, r8, r9, r10, r11, r12, r13, r14, r15\n\t"
-    ".set n, n + 1\n\t"
-    "lea n(%rdi), %rax\n\t"
-    "cmp %rax, %\\r\n\t"
-    "jne 1f\n\t"
-    ".endr\n\t"
-    ".set n, 0\n\t"
-    ".irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n\t"
-    ".set n, n + 1\n\t"
-    "lea n(%rdi), %rax\n\t"
-    "movq %xmm\\i, %rbx\n\t"
-    "cmp %rax, %rbx\n\t"
-    "jne 1f\n\t"
-    ".endr\n\t"
-    ".irp i, 0, 1, 2, 3, 4, 5, 6, 7\n\t"
-    ".set n, n + 1\n\t"
-    "lea n(%rdi), %rax\n\t"
-    "movq %mm\\i, %rbx\n\t"
-    "cmp %rax, %rbx\n\t"
-    "jne 1f\n\t"
-    ".endr\n\t"
-    "mov $1, %eax\n\t"
-    "jmp 2f\n"
-    "1: xor %eax, %eax\n"
-    "2: emms\n\t"
-    ".irp r, rdi, r15, r14, r13, r12, rbp, rbx\n\t"
-    "pop %\\r\n\t"
-    ".endr\n\t"
-    "ret\n\t"
-    ".popsection\n\t");
+static noinline bool __attribute__((naked)) probe_registers(uint64_t seed)
+{
+	asm volatile(".irp r, rbx, rbp, r12, r13, r14, r15, rdi\n\t"
+		"push %\\r\n\t"
+		".endr\n\t"
+		".set n, 0\n\t"
+		".irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n\t"
+		".set n, n + 1\n\t"
+		"lea n(%rdi), %rax\n\t"
+		"movq %rax, %xmm\\i\n\t"
+		".endr\n\t"
+		".irp i, 0, 1, 2, 3, 4, 5, 6, 7\n\t"
+		".set n, n + 1\n\t"
+		"lea n(%rdi), %rax\n\t"
+		"movq %rax, %mm\\i\n\t"
+		".endr\n\t"
+		".irp r, rbx, rcx, rdx, rsi, rbp, r8, r9, r10, r11, r12, r13, r14, r15\n\t"
+		".set n, n + 1\n\t"
+		"lea n(%rdi), %\\r\n\t"
+		".endr\n\t"
+		"rep; vmmcall\n\t"
+		"mov (%rsp), %rax\n\t"
+		"cmp %rax, %rdi\n\t"
+		"jne 1f\n\t"
+		".set n, 24\n\t"
+		".irp r, rbx, rcx, rdx, rsi, rbp, r8, r9, r10, r11, r12, r13, r14, r15\n\t"
+		".set n, n + 1\n\t"
+		"lea n(%rdi), %rax\n\t"
+		"cmp %rax, %\\r\n\t"
+		"jne 1f\n\t"
+		".endr\n\t"
+		".set n, 0\n\t"
+		".irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n\t"
+		".set n, n + 1\n\t"
+		"lea n(%rdi), %rax\n\t"
+		"movq %xmm\\i, %rbx\n\t"
+		"cmp %rax, %rbx\n\t"
+		"jne 1f\n\t"
+		".endr\n\t"
+		".irp i, 0, 1, 2, 3, 4, 5, 6, 7\n\t"
+		".set n, n + 1\n\t"
+		"lea n(%rdi), %rax\n\t"
+		"movq %mm\\i, %rbx\n\t"
+		"cmp %rax, %rbx\n\t"
+		"jne 1f\n\t"
+		".endr\n\t"
+		"mov $1, %eax\n\t"
+		"jmp 2f\n"
+		"1: xor %eax, %eax\n"
+		"2: emms\n\t"
+		".irp r, rdi, r15, r14, r13, r12, rbp, rbx\n\t"
+		"pop %\\r\n\t"
+		".endr\n\t"
+		"ret\n\t");
+}
 
 static void set_field(struct sev_ghcb_page *page, int offset, uint64_t value)
 {
@@ -190,6 +188,50 @@ static void guest_nmi(uint32_t id)
 		CHECK(nr_nmis == 2);
 	} else {
 		tell(1);
+	}
+	tell(STAGE_DONE);
+}
+
+/* Says whether it was a SIPI that ended it. */
+static bool hold(void)
+{
+	struct sev_ghcb_call call = sev_ghcb_event(SVM_VMGEXIT_AP_HLT_LOOP, 0, 0);
+
+	sev_ghcb_vmgexit(&call);
+	return call.info2;
+}
+
+static void write_icr(uint32_t icr)
+{
+	struct sev_ghcb_call call;
+
+	call = sev_ghcb_wrmsr(APIC_BASE_MSR + (APIC_ICR >> 4), 1ull << 32 | icr);
+	sev_ghcb_vmgexit(&call);
+}
+
+/* The first SIPI starts a vCPU as it was launched, a later one ends a hold. */
+static void guest_hold(uint32_t id)
+{
+	struct sev_ghcb_call call;
+	int i;
+
+	if (id) {
+		CHECK(!hold());
+		tell(1);
+		CHECK(hold());
+		tell(STAGE_DONE);
+		return;
+	}
+
+	call = sev_ghcb_rdmsr(MSR_IA32_APICBASE);
+	sev_ghcb_vmgexit(&call);
+	call = sev_ghcb_wrmsr(MSR_IA32_APICBASE, (uint32_t)call.rax |
+			      MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE);
+	sev_ghcb_vmgexit(&call);
+	for (i = 0; i < 2; i++) {
+		tell(i);
+		write_icr(APIC_DM_INIT | APIC_INT_ASSERT);
+		write_icr(APIC_DM_STARTUP | 0x10);
 	}
 	tell(STAGE_DONE);
 }
@@ -345,6 +387,17 @@ static void launch(struct machine *m, void *guest)
 	vm_sev_launch(m->vm, SEV_POLICY_ES, NULL);
 }
 
+/* A guest that has run and can be sent. */
+static void launch_and_stop(struct machine *m)
+{
+	int i;
+
+	launch(m, guest_registers);
+	run_all(m);
+	for (i = 0; i < NR_VCPUS; i++)
+		finish_exit(m->vcpus[i]);
+}
+
 static void test_registers(void)
 {
 	struct machine m[2];
@@ -410,6 +463,92 @@ static void test_nmi(void)
 	kvm_vm_free(b.vm);
 }
 
+static void no_handler(int sig)
+{
+}
+
+static void *run_until_kicked(void *arg)
+{
+	struct kvm_vcpu *vcpu = arg;
+
+	TEST_ASSERT(__vcpu_run(vcpu) == -1 && errno == EINTR, "KVM_RUN: %s",
+		    strerror(errno));
+	vcpu->run->immediate_exit = 0;
+	return NULL;
+}
+
+static uint64_t read_stat(int fd, const char *name)
+{
+	struct kvm_stats_desc *descs, *desc;
+	struct kvm_stats_header header;
+	uint64_t value = 0;
+	int i;
+
+	read_stats_header(fd, &header);
+	descs = read_stats_descriptors(fd, &header);
+	for (i = 0; i < header.num_desc; i++) {
+		desc = get_stats_descriptor(descs, i, &header);
+		if (!strcmp(desc->name, name))
+			read_stat_data(fd, &header, desc, &value, 1);
+	}
+	free(descs);
+	return value;
+}
+
+/* Run the vCPU until it waits for a SIPI. */
+static void run_to_hold(struct kvm_vcpu *vcpu)
+{
+	/* Not while it runs: the ioctl would wait for that to end. */
+	int stats_fd = vcpu_get_stats_fd(vcpu);
+	struct kvm_mp_state state;
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, run_until_kicked, vcpu);
+	while (!read_stat(stats_fd, "blocking"))
+		usleep(1000);
+	close(stats_fd);
+
+	vcpu->run->immediate_exit = 1;
+	pthread_kill(thread, SIGUSR1);
+	pthread_join(thread, NULL);
+	vcpu_mp_state_get(vcpu, &state);
+	EXPECT(state.mp_state == KVM_MP_STATE_AP_RESET_HOLD, "%u", state.mp_state);
+}
+
+static void test_hold(void)
+{
+	const uint64_t long_mode = EFER_LMA | EFER_LME;
+	struct sev_vcpu_packet packet;
+	struct sev_session session;
+	struct machine a, b;
+
+	signal(SIGUSR1, no_handler);
+	launch(&a, guest_hold);
+	EXPECT(run_to_exit(a.vcpus[0]) == 0, "");
+	run_to_hold(a.vcpus[1]);
+	EXPECT(run_to_exit(a.vcpus[0]) == 1, "");
+	EXPECT(run_to_exit(a.vcpus[1]) == 1, "");
+	run_to_hold(a.vcpus[1]);
+
+	/* The vCPU has gone through an INIT, which its VMSA does not know. */
+	sev_export_certs(a.vm, &certs);
+	EXPECT_CMD(vm_sev_send_start(a.vm, &certs, &session, &fw), 0, 0);
+	EXPECT_CMD(__vcpu_sev_send(a.vcpus[1], &packet, &fw), 0, 0);
+	EXPECT(packet.record.flags == SEV_VCPU_FIRST_SIPI, "%#x", packet.record.flags);
+	EXPECT(packet.record.ap_reset_hold == SEV_VCPU_HOLD_NAE_EVENT, "%u",
+	       packet.record.ap_reset_hold);
+	EXPECT((packet.record.efer & long_mode) == long_mode, "%#llx",
+	       packet.record.efer);
+	EXPECT(packet.record.cr0 & X86_CR0_PG, "%#llx", packet.record.cr0);
+	EXPECT(packet.record.cr4 & X86_CR4_PAE, "%#llx", packet.record.cr4);
+	EXPECT_CMD(sev_cmd(a.vm, KVM_SEV_SEND_CANCEL, NULL, &fw), 0, 0);
+
+	send_machine(&a, &b, guest_hold);
+	EXPECT(run_to_exit(b.vcpus[0]) == STAGE_DONE, "");
+	EXPECT(run_to_exit(b.vcpus[1]) == STAGE_DONE, "");
+	kvm_vm_free(b.vm);
+}
+
 static void test_fault(void)
 {
 	struct machine a, b;
@@ -431,10 +570,7 @@ static void test_record(void)
 	struct machine a, b;
 	int i;
 
-	launch(&a, guest_registers);
-	run_all(&a);
-	for (i = 0; i < NR_VCPUS; i++)
-		finish_exit(a.vcpus[i]);
+	launch_and_stop(&a);
 	connect_machines(&a, &b, guest_registers);
 	for (i = 0; i < NR_VCPUS; i++)
 		vcpu_sev_send(a.vcpus[i], &first[i]);
@@ -462,8 +598,9 @@ static const struct bad_record {
 	uint64_t value;
 	bool xor;
 } bad_records[] = {
-#define BAD(member, value)	{ #member " = " #value, offsetof(struct sev_vcpu_record, member), value, false }
-#define BADX(member, bits)	{ #member " ^ " #bits, offsetof(struct sev_vcpu_record, member), bits, true }
+#define MEMBER(member)		offsetof(struct sev_vcpu_record, member)
+#define BAD(member, value)	{ #member " = " #value, MEMBER(member), value, false }
+#define BADX(member, bits)	{ #member " ^ " #bits, MEMBER(member), bits, true }
 	BADX(version, 2), BADX(version, 1ull << 39), BADX(flags, 2), BADX(flags, 1u << 31),
 	BADX(flags, 3ull << 32),
 	BADX(sev_features, 1), BADX(sev_features, 1ull << 63),
@@ -489,10 +626,7 @@ static void test_bad_records(void)
 	uint64_t *member;
 	int i;
 
-	launch(&a, guest_registers);
-	run_all(&a);
-	for (i = 0; i < NR_VCPUS; i++)
-		finish_exit(a.vcpus[i]);
+	launch_and_stop(&a);
 	connect_machines(&a, &b, guest_registers);
 	vcpu_sev_send(a.vcpus[0], &good);
 	for (i = 0; i < ARRAY_SIZE(bad_records); i++) {
@@ -520,10 +654,7 @@ static void test_random_records(void)
 	struct machine a, b;
 	int i, byte;
 
-	launch(&a, guest_registers);
-	run_all(&a);
-	for (i = 0; i < NR_VCPUS; i++)
-		finish_exit(a.vcpus[i]);
+	launch_and_stop(&a);
 	connect_machines(&a, &b, guest_registers);
 	vcpu_sev_send(a.vcpus[0], &good);
 	srandom(20);
@@ -559,10 +690,7 @@ static void test_bad_packets(void)
 	struct machine a, b;
 	int i;
 
-	launch(&a, guest_registers);
-	run_all(&a);
-	for (i = 0; i < NR_VCPUS; i++)
-		finish_exit(a.vcpus[i]);
+	launch_and_stop(&a);
 	connect_machines(&a, &b, guest_registers);
 	vcpu_sev_send(a.vcpus[0], &good);
 	for (i = 0; i < 8 * SEV_PACKET_HDR_LEN; i++) {
@@ -587,13 +715,8 @@ static void test_lengths(void)
 	struct kvm_sev_vmsa_packet params = { };
 	uint8_t buf[2 * 4096];
 	struct machine a, b;
-	uint32_t fw;
-	int i;
 
-	launch(&a, guest_registers);
-	run_all(&a);
-	for (i = 0; i < NR_VCPUS; i++)
-		finish_exit(a.vcpus[i]);
+	launch_and_stop(&a);
 	connect_machines(&a, &b, guest_registers);
 
 	EXPECT_CMD(sev_cmd(a.vm, KVM_SEV_SEND_UPDATE_VMSA, &params, &fw), 0, 0);
@@ -601,7 +724,9 @@ static void test_lengths(void)
 	EXPECT(params.trans_len == 4096, "%u", params.trans_len);
 	EXPECT(params.record_len == sizeof(struct sev_vcpu_record), "%u", params.record_len);
 
-	params.hdr_uaddr = params.trans_uaddr = params.record_uaddr = (uintptr_t)buf;
+	params.hdr_uaddr = (uintptr_t)buf;
+	params.trans_uaddr = (uintptr_t)buf;
+	params.record_uaddr = (uintptr_t)buf;
 #define WITH(vm, cmd, member, value, want, want_fw)			\
 	do {								\
 		struct kvm_sev_vmsa_packet p = params;			\
@@ -635,12 +760,8 @@ static void test_states(void)
 	struct sev_session session;
 	struct kvm_vm *plain;
 	struct machine a, b;
-	int i;
 
-	launch(&a, guest_registers);
-	run_all(&a);
-	for (i = 0; i < NR_VCPUS; i++)
-		finish_exit(a.vcpus[i]);
+	launch_and_stop(&a);
 	EXPECT_CMD(__vcpu_sev_send(a.vcpus[0], &packet, &fw), -EIO,
 		   SEV_RET_INVALID_GUEST_STATE);
 	EXPECT_CMD(sev_cmd(a.vm, KVM_SEV_SEND_FINISH, NULL, &fw), -EIO,
@@ -676,6 +797,7 @@ static const struct subtest {
 	{ "registers", test_registers },
 	{ "pending", test_pending },
 	{ "nmi", test_nmi },
+	{ "hold", test_hold },
 	{ "fault", test_fault },
 	{ "record", test_record },
 	{ "bad_records", test_bad_records },
