@@ -183,8 +183,8 @@ void sev_snp_add_mem(struct sev_snp_vm *snp, uint32_t slot, uint64_t gpa,
 		     uint64_t size, struct sev_snp_mem *mem);
 vm_vaddr_t sev_snp_alloc_typed(struct sev_snp_vm *snp, uint8_t type);
 
-/* A vCPU that waits for the guest to start it, as a VMM has all but the first. */
-void sev_snp_make_ap(struct kvm_vcpu *vcpu);
+/* For sev_snp_start_ap_sipi(). */
+void sev_snp_add_trampoline(struct sev_snp_vm *snp);
 
 /* The steps of a launch, for tests of the launch itself: KVM's return value. */
 int __sev_snp_launch_start(struct sev_snp_vm *snp, uint64_t policy);
@@ -280,6 +280,9 @@ kvm_static_assert(sizeof(struct sev_snp_psc) == SEV_GHCB_BUF_SIZE);
 /* One VMGEXIT: INFO2 of the answer; it is for the caller to see what is done. */
 uint64_t sev_snp_psc_once(struct sev_snp_psc *psc);
 
+/* As many as it takes, with assertions. */
+void sev_snp_psc_all(struct sev_snp_psc *psc);
+
 /* One page: the error of the answer. */
 uint32_t sev_snp_psc_msr(uint64_t gpa, uint32_t op);
 
@@ -334,7 +337,17 @@ struct sev_ghcb_call sev_snp_ap_create_on_init(uint32_t apic_id,
 					       uint64_t vmsa_gpa);
 struct sev_ghcb_call sev_snp_ap_destroy(uint32_t apic_id);
 
-/* All three, on the VMSA page that vCPU @id has. */
+/*
+ * All three, on the VMSA page that vCPU @id has.  The other one goes through
+ * real mode; it returns when the vCPU has left that behind.
+ */
 void sev_snp_start_ap(uint32_t id, void *entry, uint64_t arg);
+void sev_snp_start_ap_sipi(uint32_t id, void *entry, uint64_t arg);
+
+/* The page of the vector with which vCPUs start in real mode, and its content. */
+#define SEV_SNP_TRAMPOLINE	0x1000
+
+extern const uint8_t sev_snp_trampoline[], sev_snp_trampoline_64[];
+extern const uint8_t sev_snp_trampoline_data[], sev_snp_trampoline_end[];
 
 #endif /* SELFTEST_KVM_SEV_SNP_H */

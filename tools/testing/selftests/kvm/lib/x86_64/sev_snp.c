@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * SEV-SNP guests, the guest's side: the state of pages, and other vCPUs.
+ * SEV-SNP guests, the guest's side: the state of pages.
  *
  * A page is private for the hypervisor, which is what a page state change
  * asks for, and for the guest, which is PVALIDATE.  The guest is never without
@@ -79,7 +79,7 @@ uint32_t sev_snp_psc_msr(uint64_t gpa, uint32_t op)
 }
 
 /* The hypervisor may do as much of it at a time as it likes. */
-static void psc_all(struct sev_snp_psc *psc)
+void sev_snp_psc_all(struct sev_snp_psc *psc)
 {
 	uint16_t before;
 	uint64_t status;
@@ -110,7 +110,7 @@ static void psc_range(uint64_t gpa, uint64_t size, uint32_t op)
 		psc->cur_entry = 0;
 		psc->end_entry = n - 1;
 		psc->reserved = 0;
-		psc_all(psc);
+		sev_snp_psc_all(psc);
 	}
 }
 
@@ -155,159 +155,4 @@ void sev_snp_make_shared(const struct sev_snp_mem *mem, uint64_t offset,
 {
 	sev_snp_validate(mem, offset, size, false);
 	psc_range(mem->gpa + offset, size, SEV_SNP_PSC_SHARED);
-}
-
-/*
- * Other vCPUs.
- */
-#define SEG_CODE64	0xa9b
-#define SEG_DATA	0xc93
-#define SEG_TSS64	0x08b
-#define SEG_CODE16	0x09a
-#define SEG_DATA16	0x092
-#define SEG_LDT		0x082
-#define SEG_TSS16	0x083
-
-#define PAT_RESET	0x0007040600070406ull
-#define DR6_RESET	0xffff0ff0ull
-#define DR7_RESET	0x400ull
-#define CR0_RESET	0x60000010ull
-#define CR4_MCE		BIT_ULL(6)
-#define MXCSR_RESET	0x1f80
-
-uint64_t sev_snp_features(void)
-{
-	/* Below them are bits for SEV and SEV-ES. */
-	return rdmsr(MSR_AMD64_SEV) >> 2;
-}
-
-static struct sev_snp_seg segment(uint16_t selector, uint16_t attrib,
-				  uint32_t limit, uint64_t base)
-{
-	return (struct sev_snp_seg) {
-		.selector = selector,
-		.attrib = attrib,
-		.limit = limit,
-		.base = base,
-	};
-}
-
-static void fill_common(struct sev_snp_vmsa *vmsa)
-{
-	memset(vmsa, 0, sizeof(*vmsa));
-	vmsa->dr6 = DR6_RESET;
-	vmsa->dr7 = DR7_RESET;
-	vmsa->rflags = BIT(1);
-	vmsa->g_pat = PAT_RESET;
-	vmsa->xcr0 = XFEATURE_MASK_FP;
-	vmsa->mxcsr = MXCSR_RESET;
-	vmsa->sev_features = sev_snp_features();
-}
-
-void sev_snp_fill_vmsa(struct sev_snp_vmsa *vmsa, uint32_t id, void *entry,
-		       uint64_t arg)
-{
-	struct sev_ghcb_cpu *cpu = (void *)sev_snp_boot.aps[id].cpu;
-	struct desc_ptr gdt = get_gdt(), idt = get_idt();
-	uint16_t tr = get_tr();
-
-	/* Whoever had this vCPU before may have left in the middle of a call. */
-	cpu->version = 0;
-	cpu->depth = 0;
-
-	fill_common(vmsa);
-	vmsa->cs = segment(get_cs(), SEG_CODE64, ~0u, 0);
-	vmsa->ss = segment(get_ds(), SEG_DATA, ~0u, 0);
-	vmsa->ds = vmsa->ss;
-	vmsa->es = vmsa->ss;
-	vmsa->fs = vmsa->ss;
-	vmsa->gs = segment(get_ds(), SEG_DATA, ~0u, (uint64_t)cpu);
-	vmsa->gdtr = segment(0, 0, gdt.size, gdt.address);
-	vmsa->idtr = segment(0, 0, idt.size, idt.address);
-	vmsa->ldtr = segment(0, SEG_LDT, 0xffff, 0);
-	vmsa->tr = segment(tr, SEG_TSS64, 0x67,
-			   get_desc64_base((void *)(gdt.address + tr)));
-	vmsa->efer = rdmsr(MSR_EFER) | EFER_SVME;
-	vmsa->cr0 = get_cr0();
-	vmsa->cr3 = get_cr3();
-	vmsa->cr4 = get_cr4();
-	vmsa->rip = (uint64_t)entry;
-	vmsa->rsp = sev_snp_boot.aps[id].stack;
-	vmsa->rdi = arg;
-	vmsa->x87_fcw = 0x37f;
-}
-
-void sev_snp_fill_vmsa_sipi(struct sev_snp_vmsa *vmsa, uint8_t vector)
-{
-	fill_common(vmsa);
-	vmsa->cs = segment(vector << 8, SEG_CODE16, 0xffff, (uint64_t)vector << 12);
-	vmsa->ds = segment(0, SEG_DATA16, 0xffff, 0);
-	vmsa->es = vmsa->ds;
-	vmsa->fs = vmsa->ds;
-	vmsa->gs = vmsa->ds;
-	vmsa->ss = vmsa->ds;
-	vmsa->gdtr = segment(0, 0, 0xffff, 0);
-	vmsa->idtr = segment(0, 0, 0xffff, 0);
-	vmsa->ldtr = segment(0, SEG_LDT, 0xffff, 0);
-	vmsa->tr = segment(0, SEG_TSS16, 0xffff, 0);
-	vmsa->efer = EFER_SVME;
-	vmsa->cr0 = CR0_RESET;
-	vmsa->cr4 = get_cr4() & CR4_MCE;
-	vmsa->x87_ftw = 0x5555;
-	vmsa->x87_fcw = 0x40;
-}
-
-/* Whichever VMPL it is about: any but the caller's own. */
-int sev_snp_set_vmsa(struct sev_snp_vmsa *vmsa, bool set)
-{
-	return sev_snp_rmpadjust((uint64_t)vmsa, SEV_SNP_4K,
-				 FIELD_PREP(SEV_SNP_RMPADJUST_VMPL, 1) |
-				 (set ? SEV_SNP_RMPADJUST_VMSA : 0));
-}
-
-static struct sev_ghcb_call ap_creation(uint32_t request, uint32_t apic_id,
-					uint64_t vmsa_gpa)
-{
-	return sev_ghcb_event(SVM_VMGEXIT_AP_CREATION,
-			      (uint64_t)apic_id << 32 | request, vmsa_gpa);
-}
-
-struct sev_ghcb_call sev_snp_ap_create(uint32_t apic_id, uint64_t vmsa_gpa)
-{
-	struct sev_ghcb_call call = ap_creation(SVM_VMGEXIT_AP_CREATE, apic_id,
-						vmsa_gpa);
-
-	call.rax = sev_snp_features();
-	call.valid |= SEV_GHCB_RAX;
-	return call;
-}
-
-struct sev_ghcb_call sev_snp_ap_create_on_init(uint32_t apic_id,
-					       uint64_t vmsa_gpa)
-{
-	struct sev_ghcb_call call = sev_snp_ap_create(apic_id, vmsa_gpa);
-
-	call.info1 = (uint64_t)apic_id << 32 | SVM_VMGEXIT_AP_CREATE_ON_INIT;
-	return call;
-}
-
-struct sev_ghcb_call sev_snp_ap_destroy(uint32_t apic_id)
-{
-	return ap_creation(SVM_VMGEXIT_AP_DESTROY, apic_id, 0);
-}
-
-void sev_snp_start_ap(uint32_t id, void *entry, uint64_t arg)
-{
-	struct sev_snp_ap *ap = &sev_snp_boot.aps[id];
-	struct sev_ghcb_call call;
-	int rc;
-
-	sev_snp_fill_vmsa(ap->vmsa, id, entry, arg);
-	rc = sev_snp_set_vmsa(ap->vmsa, true);
-	__GUEST_ASSERT(!rc, "RMPADJUST of a VMSA: %d", rc);
-
-	call = sev_snp_ap_create(id, ap->vmsa_gpa);
-	sev_ghcb_vmgexit(&call);
-	__GUEST_ASSERT(call.info1 == SEV_GHCB_OK, "AP creation: 0x%lx (%s)",
-		       call.info1, sev_ghcb_error_str(call.info2));
 }

@@ -148,13 +148,6 @@ void sev_snp_add_mem(struct sev_snp_vm *snp, uint32_t slot, uint64_t gpa,
 	vm_mem_set_private(vm, gpa, size);
 }
 
-void sev_snp_make_ap(struct kvm_vcpu *vcpu)
-{
-	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_UNINITIALIZED };
-
-	vcpu_mp_state_set(vcpu, &state);
-}
-
 /*
  * Launch.
  */
