@@ -198,6 +198,21 @@ static void forget(hwaddr spa, bool large)
     }
 }
 
+/* A CPU's own flush is for its own thread only: this is not tlb_flush(). */
+static void forget_all(void)
+{
+    CPUState *cpu;
+
+    qatomic_inc(&rmp.generation);
+    if (!tcg_enabled()) {
+        return;
+    }
+    RCU_READ_LOCK_GUARD();
+    CPU_FOREACH(cpu) {
+        tlb_flush_host_range(cpu, 0, UINTPTR_MAX);
+    }
+}
+
 unsigned amd_rmp_generation(void)
 {
     return qatomic_load_acquire(&rmp.generation);
@@ -252,8 +267,6 @@ bool amd_rmp_replace(hwaddr spa, const AmdRmpEntry *old, const AmdRmpEntry *e)
 
 void amd_rmp_fill(hwaddr spa, uint64_t pages, const AmdRmpEntry *e)
 {
-    CPUState *cpu;
-
     if (!rmp.machine) {
         return;
     }
@@ -261,11 +274,8 @@ void amd_rmp_fill(hwaddr spa, uint64_t pages, const AmdRmpEntry *e)
     rmp_table_fill(&rmp.table, spa, pages, e);
     if (pages == 1) {
         forget(spa, false);
-        return;
-    }
-    qatomic_inc(&rmp.generation);
-    CPU_FOREACH(cpu) {
-        tlb_flush(cpu);
+    } else {
+        forget_all();
     }
 }
 
