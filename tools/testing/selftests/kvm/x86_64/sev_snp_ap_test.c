@@ -10,6 +10,7 @@
 #include <linux/kernel.h>
 #include <linux/sizes.h>
 
+#include "apic.h"
 #include "kselftest.h"
 #include "kvm_util.h"
 #include "processor.h"
@@ -26,6 +27,7 @@
 #define MEM_GPA		SZ_4G
 
 #define GENERATIONS	5
+#define IDLE_EXITS	1000	/* to see that a vCPU does not start */
 
 #define SEV_FEAT_RESTRICTED_INJ	BIT_ULL(3)
 #define SEV_FEAT_ALTERNATE_INJ	BIT_ULL(4)
@@ -154,6 +156,36 @@ static void guest_destroy(void)
 	wait_for(&arrived[1], i << 8 | 1);
 }
 
+static void send_ipi(uint32_t apic_id, uint32_t icr)
+{
+	wrmsr(APIC_BASE_MSR + (APIC_ICR >> 4), (uint64_t)apic_id << 32 | icr);
+}
+
+/* INIT alone does not make a vCPU run that waits for a SIPI afterwards. */
+static void guest_on_init(void)
+{
+	struct sev_snp_ap *ap = &sev_snp_boot.aps[1];
+	struct sev_ghcb_call call;
+	int i;
+
+	wrmsr(MSR_IA32_APICBASE, rdmsr(MSR_IA32_APICBASE) |
+	      MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE);
+	sev_snp_fill_vmsa(ap->vmsa, 1, ap_done, 1);
+	GUEST_ASSERT_EQ(sev_snp_set_vmsa(ap->vmsa, true), 0);
+
+	call = sev_snp_ap_create_on_init(1, ap->vmsa_gpa);
+	sev_ghcb_vmgexit(&call);
+	GUEST_ASSERT_EQ(call.info1, SEV_GHCB_OK);
+
+	for (i = 0; i < IDLE_EXITS; i++)
+		sev_ghcb_msr_call(SEV_GHCB_MSR_HV_FT_REQ);
+	GUEST_ASSERT_EQ(READ_ONCE(arrived[1]), 0);
+
+	send_ipi(1, APIC_DM_INIT | APIC_INT_ASSERT);
+	send_ipi(1, APIC_DM_STARTUP | APIC_INT_ASSERT | SEV_SNP_TRAMPOLINE >> 12);
+	wait_for(&arrived[1], 1);
+}
+
 /*
  * Refused, and nothing has come of it.
  */
@@ -252,6 +284,7 @@ static const struct subtest {
 	{ "real_mode", guest_real_mode, NR_VCPUS, NR_VCPUS - 1 },
 	{ "new_vmsa", guest_new_vmsa, 2, GENERATIONS },
 	{ "destroy", guest_destroy, 2, GENERATIONS + 1 },
+	{ "on_init", guest_on_init, 2, 1 },
 	{ "refused", guest_refused, 2, 1 },
 	{ "not_a_vmsa", guest_not_a_vmsa, 2, 0, true },
 };
