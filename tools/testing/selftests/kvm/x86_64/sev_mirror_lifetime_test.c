@@ -55,6 +55,9 @@ static const uint8_t guest_code[] = {
 static const struct sev_vm_kind *sev, *sev_es;
 static long nr_pinned_before;
 
+/* If this test fails, then its cgroups must not disturb the next. */
+static int test_pid;
+
 /*
  * Cgroups.
  */
@@ -63,7 +66,8 @@ static void cgroup_path(char *path, size_t size, int cgroup, const char *file)
 	if (cgroup < 0)
 		snprintf(path, size, CGROUP_ROOT "/%s", file);
 	else
-		snprintf(path, size, CGROUP_ROOT "/sev_lifetime_%d/%s", cgroup, file);
+		snprintf(path, size, CGROUP_ROOT "/sev_lifetime_%d_%d/%s", test_pid, cgroup,
+			 file);
 }
 
 static void cgroup_write(int cgroup, const char *file, const char *what)
@@ -414,7 +418,15 @@ static void wait_for_child(pid_t pid)
 	TEST_ASSERT(WIFEXITED(status) && !WEXITSTATUS(status), "The child has failed");
 }
 
-/* The descriptor of the SEV device is another process's, and closed there. */
+/* The number that LAUNCH_START was given is another file's in this process. */
+static void reuse_descriptor(struct kvm_vm *src)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	TEST_ASSERT(dup2(fd, src->arch.sev_fd) >= 0, "dup2: %s", strerror(errno));
+	close(fd);
+}
+
 static void check_firmware_commands(struct kvm_vm *vm)
 {
 	struct kvm_sev_guest_status status;
@@ -428,7 +440,7 @@ static void child_mirror(struct kvm_vm *src, void *mem, int gate)
 	struct kvm_vm *mirror;
 	char c;
 
-	close(src->arch.sev_fd);
+	reuse_descriptor(src);
 	mirror = mirror_vm(sev, src, mem);
 	check_firmware_commands(mirror);
 	TEST_ASSERT_EQ(ask_guest(mirror), FIRST_SECRET);
@@ -473,7 +485,7 @@ static void test_move_to_process(void)
 
 	pid = fork();
 	if (!pid) {
-		close(src->arch.sev_fd);
+		reuse_descriptor(src);
 		heir = heir_vm(sev, src, mem);
 		check_firmware_commands(heir);
 		TEST_ASSERT_EQ(ask_guest(heir), FIRST_SECRET);
@@ -736,6 +748,7 @@ int main(int argc, char *argv[])
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_COPY_ENC_CONTEXT_FROM));
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM));
 	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SEV_ES));
+	test_pid = getpid();
 	__TEST_REQUIRE(cgroup_setup(), "cgroup v2 with the misc controller");
 
 	kvm_fd = open_kvm_dev_path_or_exit();

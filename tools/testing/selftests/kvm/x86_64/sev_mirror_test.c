@@ -140,7 +140,7 @@ static void guest_mirror_ghcb(void)
 
 static void guest_debug_swap(void)
 {
-	GUEST_ASSERT(rdmsr(MSR_SEV_STATUS) & SEV_STATUS_DEBUG_SWAP);
+	WRITE_ONCE(shared->answer, rdmsr(MSR_SEV_STATUS));
 	GUEST_DONE();
 }
 
@@ -325,7 +325,11 @@ static void test_features(const struct sev_vm_kind *kind)
 
 	create_pair(&p, kind, SEV_FEAT_DEBUG_SWAP, guest_debug_swap, guest_debug_swap);
 	expect_ucall(p.vcpu, UCALL_DONE);
-	expect_ucall(p.mirror_vcpu, UCALL_DONE);
+	TEST_ASSERT(p.shared->answer & SEV_STATUS_DEBUG_SWAP, "The source has no DebugSwap");
+
+	p.shared->answer = 0;
+	vcpu_run(p.mirror_vcpu);
+	TEST_ASSERT(p.shared->answer & SEV_STATUS_DEBUG_SWAP, "The mirror has no DebugSwap");
 	free_pair(&p);
 }
 

@@ -410,6 +410,7 @@ static void test_hypercall(const struct sev_vm_kind *kind)
  */
 static void test_nmi_mask(const struct sev_vm_kind *kind)
 {
+	struct kvm_vcpu_events events;
 	struct guest g;
 
 	create_guest(&g, kind, guest_nmi_mask);
@@ -420,6 +421,8 @@ static void test_nmi_mask(const struct sev_vm_kind *kind)
 	expect_ucall(&g, UCALL_SYNC);
 	vcpu_run_complete_io(g.vcpu);
 	move_guest(&g);
+	vcpu_events_get(g.vcpu, &events);
+	TEST_ASSERT(events.nmi.masked, "NMIs are not masked any more");
 	vcpu_ioctl(g.vcpu, KVM_NMI, NULL);
 	expect_ucall(&g, UCALL_DONE);
 	free_guest(&g);
