@@ -354,13 +354,14 @@ static void sev_mirror_move_tracked(struct kvm_vcpu *dst, struct kvm_vcpu *src)
 	vcpu_put(dst);
 }
 
-/* A vCPU that was set up without SEV gets to be one with it. */
+/* A vCPU that was set up without SEV, and may have run, gets to be one with it. */
 static void sev_mirror_convert_vcpu(struct kvm_vcpu *vcpu)
 {
 	sev_mirror_assert_vcpu_locked(vcpu);
 
 	sev_init_vmcb(to_svm(vcpu));
 	sev_vcpu_after_set_cpuid(to_svm(vcpu));
+	vmcb_mark_all_dirty(to_svm(vcpu)->vmcb);
 }
 
 /* Without SEV-ES there may be any number of either; userspace moves the state. */
