@@ -14,7 +14,7 @@
 #define SEV_VCPU_RECORD_VERSION		1
 
 /* Flags */
-#define SEV_VCPU_FIRST_SIPI		(1 << 0) /* has had its first SIPI */
+#define SEV_VCPU_FIRST_SIPI		0x00000001 /* has had its first SIPI */
 
 /* How the vCPU asked to be held until a SIPI */
 #define SEV_VCPU_HOLD_NONE		0

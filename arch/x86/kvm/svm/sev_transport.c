@@ -190,12 +190,18 @@ int sev_send_update_vmsa(struct kvm *kvm, struct kvm_sev_cmd *argp)
 static int read_record(const struct kvm_sev_vmsa_packet *params,
 		       struct sev_vcpu_record *rec)
 {
+	int ret;
+
 	if (params->record_len < sizeof(*rec) || params->record_len > PAGE_SIZE)
 		return -EINVAL;
 
-	return copy_struct_from_user(rec, sizeof(*rec),
-				     u64_to_user_ptr(params->record_uaddr),
-				     params->record_len);
+	ret = copy_struct_from_user(rec, sizeof(*rec),
+				    u64_to_user_ptr(params->record_uaddr),
+				    params->record_len);
+	if (ret)
+		return ret;
+
+	return rec->size == params->record_len ? 0 : -EINVAL;
 }
 
 static int receive_packet(struct kvm_vcpu *vcpu,

@@ -58,7 +58,7 @@ void sev_vcpu_record_get(struct kvm_vcpu *vcpu, struct sev_vcpu_record *rec)
 static bool is_well_formed(const struct sev_vcpu_record *rec)
 {
 	return rec->version == SEV_VCPU_RECORD_VERSION &&
-	       rec->size == sizeof(*rec) &&
+	       rec->size >= sizeof(*rec) &&
 	       !(rec->flags & ~SEV_VCPU_FLAGS) &&
 	       rec->ap_reset_hold <= SEV_VCPU_HOLD_MSR_PROTOCOL &&
 	       !memchr_inv(rec->reserved, 0, sizeof(rec->reserved));

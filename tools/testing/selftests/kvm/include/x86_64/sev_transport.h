@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <linux/bits.h>
 #include <linux/sev-vcpu-record.h>
 
 #include "kvm_util.h"

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What KVM and the firmware must not take for a SEV-ES vCPU of another host:
+ * records, packets, lengths and states that are wrong.
+ *
+ * The argument is the file with AMD's root certificates, ASK and ARK; on the
+ * emulated host there is one.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kselftest.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "sev_ghcb.h"
+#include "sev_machine.h"
+#include "sev_transport.h"
+#include "test_util.h"
+
+#define PORT	0x50
+
+static void guest_code(uint32_t id)
+{
+	struct sev_ghcb_call call = sev_ghcb_out(PORT, 4, id);
+
+	for (;;)
+		sev_ghcb_vmgexit(&call);
+}
+
+/* A guest that has run and can be sent. */
+static void launch_and_stop(struct sev_machine *m)
+{
+	int i;
+
+	sev_machine_launch(m, guest_code, NULL);
+	sev_machine_run(m);
+	for (i = 0; i < SEV_MACHINE_VCPUS; i++)
+		vcpu_finish_exit(m->vcpus[i]);
+}
+
+/* Each member of the record that KVM must not believe. */
+static const struct bad_record {
+	const char *what;
+	int offset;
+	uint64_t value;
+	bool xor;
+} bad_records[] = {
+#define ROW(member, op, value, xor)					\
+	{ #member op #value, offsetof(struct sev_vcpu_record, member), value, xor }
+#define BAD(member, value)	ROW(member, " = ", value, false)
+#define BADX(member, bits)	ROW(member, " ^ ", bits, true)
+	BADX(version, 2), BADX(version, 1ull << 39), BADX(flags, 2), BADX(flags, 1u << 31),
+	BADX(flags, 3ull << 32),
+	BADX(sev_features, 1), BADX(sev_features, 1ull << 63),
+	BADX(efer, EFER_LMA), BADX(efer, EFER_LME), BADX(efer, EFER_SVME),
+	BADX(efer, 1ull << 40),
+	BADX(cr0, X86_CR0_PE), BADX(cr0, X86_CR0_PG), BADX(cr0, X86_CR0_NW),
+	BADX(cr0, 1ull << 32),
+	BADX(cr4, X86_CR4_PAE), BADX(cr4, 1ull << 31), BADX(cr4, 1ull << 63),
+	BAD(cr8, 16), BAD(cr8, ~0ull),
+	BADX(dr7, 1ull << 32), BADX(dr7, 1 << 10), BADX(dr7, 1 << 14),
+	BAD(xcr0, 0), BAD(xcr0, 4), BAD(xcr0, 1ull << 63),
+	BAD(xss, 1ull << 63), BAD(xss, 1),
+	BAD(ghcb_msr, 1ull << 63),
+	BADX(reserved[0], 1), BADX(reserved[3], 1ull << 63),
+#undef ROW
+#undef BAD
+#undef BADX
+};
+
+static void test_bad_records(void)
+{
+	struct sev_vcpu_packet good, bad;
+	struct sev_machine a, b;
+	uint64_t *member;
+	int i;
+
+	launch_and_stop(&a);
+	sev_machine_connect(&a, &b);
+	vcpu_sev_send(a.vcpus[0], &good);
+	for (i = 0; i < ARRAY_SIZE(bad_records); i++) {
+		uint32_t fw;
+		int r;
+
+		bad = good;
+		member = (void *)&bad.record + bad_records[i].offset;
+		*member = bad_records[i].xor ? *member ^ bad_records[i].value :
+					       bad_records[i].value;
+		r = __vcpu_sev_receive(b.vcpus[0], &bad, &fw);
+		SEV_EXPECT(r == -EINVAL, "%s: %d", bad_records[i].what, r);
+	}
+	/* After all that the vCPU is still as it was, and takes the good one. */
+	vcpu_sev_receive(b.vcpus[0], &good);
+	SEV_EXPECT_CMD(__vcpu_sev_receive(b.vcpus[0], &good, &fw), -EPERM, 0);
+	kvm_vm_free(a.vm);
+	kvm_vm_free(b.vm);
+}
+
+/* A record of random bits is refused, or is one that KVM can live with. */
+static void test_random_records(void)
+{
+	struct sev_vcpu_packet good, bad;
+	struct sev_machine a, b;
+	int i, byte;
+
+	launch_and_stop(&a);
+	sev_machine_connect(&a, &b);
+	vcpu_sev_send(a.vcpus[0], &good);
+	srandom(20);
+	for (i = 0; i < 20000; i++) {
+		uint32_t fw;
+
+		/* With a bad packet, so that it is the check alone that is tried. */
+		bad = good;
+		bad.hdr[20] ^= 1;
+		byte = random() % sizeof(bad.record);
+		((uint8_t *)&bad.record)[byte] ^= random();
+		if (i & 1)
+			((uint8_t *)&bad.record)[random() % sizeof(bad.record)] = random();
+		switch (__vcpu_sev_receive(b.vcpus[0], &bad, &fw)) {
+		case -EINVAL:
+			break;
+		case -EIO:
+			SEV_EXPECT(fw == SEV_RET_BAD_MEASUREMENT, "firmware %u", fw);
+			break;
+		default:
+			SEV_EXPECT(false, "round %d", i);
+			return;
+		}
+	}
+	vcpu_sev_receive(b.vcpus[0], &good);
+	kvm_vm_free(a.vm);
+	kvm_vm_free(b.vm);
+}
+
+static void test_bad_packets(void)
+{
+	struct sev_vcpu_packet good, bad;
+	struct sev_machine a, b;
+	int i;
+
+	launch_and_stop(&a);
+	sev_machine_connect(&a, &b);
+	vcpu_sev_send(a.vcpus[0], &good);
+	for (i = 0; i < 8 * SEV_PACKET_HDR_LEN; i++) {
+		bad = good;
+		bad.hdr[i / 8] ^= 1 << i % 8;
+		SEV_EXPECT_CMD(__vcpu_sev_receive(b.vcpus[0], &bad, &fw), -EIO,
+			       i ? SEV_RET_BAD_MEASUREMENT : SEV_RET_UNSUPPORTED);
+	}
+	for (i = 0; i < 8 * sizeof(bad.data); i += 97) {
+		bad = good;
+		bad.data[i / 8] ^= 1 << i % 8;
+		SEV_EXPECT_CMD(__vcpu_sev_receive(b.vcpus[0], &bad, &fw), -EIO,
+			       SEV_RET_BAD_MEASUREMENT);
+	}
+	vcpu_sev_receive(b.vcpus[0], &good);
+	kvm_vm_free(a.vm);
+	kvm_vm_free(b.vm);
+}
+
+static void test_lengths(void)
+{
+	struct kvm_sev_vmsa_packet params = { };
+	uint8_t buf[2 * 4096];
+	struct sev_machine a, b;
+
+	launch_and_stop(&a);
+	sev_machine_connect(&a, &b);
+
+	SEV_EXPECT_CMD(sev_cmd(a.vm, KVM_SEV_SEND_UPDATE_VMSA, &params, &fw), 0, 0);
+	SEV_EXPECT(params.hdr_len == SEV_PACKET_HDR_LEN, "%u", params.hdr_len);
+	SEV_EXPECT(params.trans_len == 4096, "%u", params.trans_len);
+	SEV_EXPECT(params.record_len == sizeof(struct sev_vcpu_record), "%u", params.record_len);
+
+	params.hdr_uaddr = (uintptr_t)buf;
+	params.trans_uaddr = (uintptr_t)buf;
+	params.record_uaddr = (uintptr_t)buf;
+#define WITH(vm, cmd, member, value, want, want_fw)			\
+	do {								\
+		struct kvm_sev_vmsa_packet p = params;			\
+									\
+		p.member = (value);					\
+		SEV_EXPECT_CMD(sev_cmd(vm, cmd, &p, &fw), want, want_fw);	\
+	} while (0)
+	WITH(a.vm, KVM_SEV_SEND_UPDATE_VMSA, hdr_len, 4097, -EINVAL, 0);
+	WITH(a.vm, KVM_SEV_SEND_UPDATE_VMSA, hdr_len, 51, -EIO, SEV_RET_INVALID_LEN);
+	WITH(a.vm, KVM_SEV_SEND_UPDATE_VMSA, trans_len, 4095, -EINVAL, 0);
+	WITH(a.vm, KVM_SEV_SEND_UPDATE_VMSA, trans_len, 0x4001, -EINVAL, 0);
+	WITH(a.vm, KVM_SEV_SEND_UPDATE_VMSA, record_len, 127, -EINVAL, 0);
+	WITH(a.vm, KVM_SEV_SEND_UPDATE_VMSA, vcpu_id, SEV_MACHINE_VCPUS, -EINVAL, 0);
+	WITH(a.vm, KVM_SEV_SEND_UPDATE_VMSA, pad, 1, -EINVAL, 0);
+	WITH(a.vm, KVM_SEV_SEND_UPDATE_VMSA, trans_uaddr, 8, -EFAULT, 0);
+	WITH(b.vm, KVM_SEV_SEND_UPDATE_VMSA, vcpu_id, 0, -EPERM, 0);
+	WITH(b.vm, KVM_SEV_RECEIVE_UPDATE_VMSA, hdr_len, 0, -EINVAL, 0);
+	WITH(b.vm, KVM_SEV_RECEIVE_UPDATE_VMSA, trans_len, 4080, -EINVAL, 0);
+	WITH(b.vm, KVM_SEV_RECEIVE_UPDATE_VMSA, record_len, 0, -EINVAL, 0);
+	WITH(b.vm, KVM_SEV_RECEIVE_UPDATE_VMSA, record_len, 4097, -EINVAL, 0);
+	WITH(b.vm, KVM_SEV_RECEIVE_UPDATE_VMSA, vcpu_id, 7, -EINVAL, 0);
+	WITH(b.vm, KVM_SEV_RECEIVE_UPDATE_VMSA, record_uaddr, 8, -EFAULT, 0);
+#undef WITH
+	kvm_vm_free(a.vm);
+	kvm_vm_free(b.vm);
+}
+
+/* A later KVM's record, longer than this one's */
+struct long_record {
+	struct sev_vcpu_record record;
+	uint64_t more;
+};
+
+static void test_long_records(void)
+{
+	struct sev_vcpu_packet packet;
+	struct long_record rec = { };
+	struct kvm_sev_vmsa_packet params = {
+		.hdr_uaddr = (uintptr_t)packet.hdr,
+		.hdr_len = sizeof(packet.hdr),
+		.trans_uaddr = (uintptr_t)packet.data,
+		.trans_len = sizeof(packet.data),
+		.record_uaddr = (uintptr_t)&rec,
+		.record_len = sizeof(rec),
+	};
+	struct sev_machine a, b;
+
+	launch_and_stop(&a);
+	sev_machine_connect(&a, &b);
+	vcpu_sev_send(a.vcpus[0], &packet);
+	rec.record = packet.record;
+	SEV_EXPECT_CMD(sev_cmd(b.vm, KVM_SEV_RECEIVE_UPDATE_VMSA, &params, &fw), -EINVAL, 0);
+	rec.record.size = sizeof(rec);
+	rec.more = 1;
+	SEV_EXPECT_CMD(sev_cmd(b.vm, KVM_SEV_RECEIVE_UPDATE_VMSA, &params, &fw), -E2BIG, 0);
+	rec.more = 0;
+	SEV_EXPECT_CMD(sev_cmd(b.vm, KVM_SEV_RECEIVE_UPDATE_VMSA, &params, &fw), 0, 0);
+	kvm_vm_free(a.vm);
+	kvm_vm_free(b.vm);
+}
+
+static void test_states(void)
+{
+	struct sev_vcpu_packet packet;
+	struct sev_session session;
+	struct kvm_vm *plain;
+	struct sev_machine a, b;
+
+	launch_and_stop(&a);
+	SEV_EXPECT_CMD(__vcpu_sev_send(a.vcpus[0], &packet, &fw), -EIO,
+		       SEV_RET_INVALID_GUEST_STATE);
+	SEV_EXPECT_CMD(sev_cmd(a.vm, KVM_SEV_SEND_FINISH, NULL, &fw), -EIO,
+		       SEV_RET_INVALID_GUEST_STATE);
+	SEV_EXPECT_CMD(sev_cmd(a.vm, KVM_SEV_SEND_CANCEL, NULL, &fw), -EIO,
+		       SEV_RET_INVALID_GUEST_STATE);
+	SEV_EXPECT_CMD(sev_cmd(a.vm, KVM_SEV_RECEIVE_FINISH, NULL, &fw), -EIO,
+		       SEV_RET_INVALID_GUEST_STATE);
+	sev_machine_connect(&a, &b);
+	SEV_EXPECT_CMD(vm_sev_send_start(a.vm, &sev_machine_certs, &session, &fw), -EIO,
+		       SEV_RET_INVALID_GUEST_STATE);
+	sev_machine_move(&a, &b);
+	kvm_vm_free(b.vm);
+
+	sev_machine_create(&a, guest_code, NULL);
+	vm_sev_launch(a.vm, SEV_POLICY_ES | SEV_POLICY_NO_SEND, NULL);
+	sev_export_certs(a.vm, &sev_machine_certs);
+	SEV_EXPECT_CMD(vm_sev_send_start(a.vm, &sev_machine_certs, &session, &fw), -EIO,
+		       SEV_RET_POLICY_FAILURE);
+	kvm_vm_free(a.vm);
+
+	plain = vm_create_barebones_type(KVM_X86_SEV_VM);
+	sev_vm_init(plain);
+	SEV_EXPECT_CMD(sev_cmd(plain, KVM_SEV_SEND_UPDATE_VMSA, &packet, &fw), -ENOTTY, 0);
+	SEV_EXPECT_CMD(sev_cmd(plain, KVM_SEV_RECEIVE_UPDATE_VMSA, &packet, &fw), -ENOTTY, 0);
+	kvm_vm_free(plain);
+}
+
+static const struct subtest {
+	const char *name;
+	void (*run)(void);
+} subtests[] = {
+	{ "bad_records", test_bad_records },
+	{ "random_records", test_random_records },
+	{ "bad_packets", test_bad_packets },
+	{ "lengths", test_lengths },
+	{ "long_records", test_long_records },
+	{ "states", test_states },
+};
+
+int main(int argc, char *argv[])
+{
+	int i;
+
+	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SEV_ES));
+	__TEST_REQUIRE(sev_read_root(argc > 1 ? argv[1] : NULL, &sev_machine_certs),
+		       "No certificates of AMD's root");
+
+	ksft_print_header();
+	ksft_set_plan(ARRAY_SIZE(subtests));
+	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
+		sev_machine_failures = 0;
+		subtests[i].run();
+		ksft_test_result(!sev_machine_failures, "%s\n", subtests[i].name);
+	}
+	ksft_finished();
+}
