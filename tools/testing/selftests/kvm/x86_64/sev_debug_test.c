@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Debug registers of SEV-ES guests, and the host's while such a guest runs:
+ * with DebugSwap the CPU swaps the guest's, without they are not the guest's to
+ * use.  What the host has set up has to survive either.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+#include <sys/syscall.h>
+
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
+
+#include "kselftest.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "sev.h"
+#include "sev_ghcb.h"
+#include "test_util.h"
+#include "ucall_common.h"
+
+#define FEATURE_DEBUG_SWAP	BIT_ULL(5)
+
+#define NR_VCPUS	2
+#define NR_BREAKPOINTS	4
+#define NR_ROUNDS	50
+#define NR_WRITES	20
+
+#define DR6_INIT	0xffff0ff0ull
+#define DR7_INIT	0x400ull
+#define DR7_GLOBAL(n)	(2ull << (2 * (n)))
+#define DR7_WRITE_8(n)	(9ull << (16 + 4 * (n)))
+
+/* Somewhere that no other program on the host uses */
+#define WATCHED		0x123456780000ull
+#define RANGE		256
+
+/* To stay in the guest while the host goes about its breakpoints, in ticks */
+#define A_WHILE		6000000000ull
+
+static uint64_t watched[NR_VCPUS][NR_BREAKPOINTS] __aligned(64);
+static uint64_t hits[NR_VCPUS][NR_BREAKPOINTS];
+
+/*
+ * Guest.
+ */
+static inline uint64_t read_dr(int n)
+{
+	uint64_t value;
+
+	switch (n) {
+	case 0: asm volatile("mov %%db0, %0" : "=r" (value)); break;
+	case 1: asm volatile("mov %%db1, %0" : "=r" (value)); break;
+	case 2: asm volatile("mov %%db2, %0" : "=r" (value)); break;
+	case 3: asm volatile("mov %%db3, %0" : "=r" (value)); break;
+	case 6: asm volatile("mov %%db6, %0" : "=r" (value)); break;
+	default: asm volatile("mov %%db7, %0" : "=r" (value)); break;
+	}
+	return value;
+}
+
+static inline void write_dr(int n, uint64_t value)
+{
+	switch (n) {
+	case 0: asm volatile("mov %0, %%db0" : : "r" (value)); break;
+	case 1: asm volatile("mov %0, %%db1" : : "r" (value)); break;
+	case 2: asm volatile("mov %0, %%db2" : : "r" (value)); break;
+	case 3: asm volatile("mov %0, %%db3" : : "r" (value)); break;
+	case 6: asm volatile("mov %0, %%db6" : : "r" (value)); break;
+	default: asm volatile("mov %0, %%db7" : : "r" (value)); break;
+	}
+}
+
+static void debug_handler(struct ex_regs *regs)
+{
+	uint64_t dr6 = read_dr(6);
+	uint32_t id = sev_ghcb_this_cpu()->vcpu_id;
+	int i;
+
+	for (i = 0; i < NR_BREAKPOINTS; i++)
+		hits[id][i] += !!(dr6 & BIT(i));
+	write_dr(6, DR6_INIT);
+}
+
+static uint64_t arm_all(uint32_t id)
+{
+	uint64_t dr7 = DR7_INIT;
+	int i;
+
+	for (i = 0; i < NR_BREAKPOINTS; i++) {
+		write_dr(i, (uint64_t)&watched[id][i]);
+		dr7 |= DR7_GLOBAL(i) | DR7_WRITE_8(i);
+	}
+	write_dr(7, dr7);
+	return dr7;
+}
+
+/* The n-th breakpoint is hit n + 1 times a round, between exits to userspace. */
+static void guest_breakpoints(uint32_t id, uint64_t expected)
+{
+	uint64_t dr7 = arm_all(id);
+	int round, i, j;
+
+	for (round = 1; round <= NR_ROUNDS; round++) {
+		GUEST_SYNC(round);
+		for (i = 0; i < NR_BREAKPOINTS; i++) {
+			for (j = 0; j <= i; j++)
+				WRITE_ONCE(watched[id][i], round);
+			GUEST_ASSERT_EQ(hits[id][i], expected * round * (i + 1));
+		}
+		GUEST_ASSERT_EQ(read_dr(7), dr7);
+	}
+
+	/* Without DebugSwap they are anybody's. */
+	for (i = 0; expected && i < NR_BREAKPOINTS; i++)
+		GUEST_ASSERT_EQ(read_dr(i), (uint64_t)&watched[id][i]);
+	GUEST_DONE();
+}
+
+static void guest_swap(uint32_t id)
+{
+	guest_breakpoints(id, 1);
+}
+
+static void guest_no_swap(uint32_t id)
+{
+	guest_breakpoints(id, 0);
+}
+
+/* Exits of which userspace does not hear, for some time */
+static void guest_stay(uint32_t id)
+{
+	uint64_t end;
+
+	arm_all(id);
+	for (;;) {
+		GUEST_SYNC(0);
+		end = rdtsc() + A_WHILE;
+		while (rdtsc() < end)
+			sev_ghcb_msr_call(SEV_GHCB_MSR_HV_FT_REQ);
+	}
+}
+
+static void guest_nothing(uint32_t id)
+{
+	GUEST_DONE();
+}
+
+/*
+ * Host.
+ */
+static int breakpoint(pid_t pid, int cpu, void *addr, uint64_t len)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_BREAKPOINT,
+		.size = sizeof(attr),
+		.bp_type = HW_BREAKPOINT_W,
+		.bp_addr = (uint64_t)addr,
+		.bp_len = len,
+		.exclude_kernel = 1,
+		.exclude_hv = 1,
+	};
+	int fd = syscall(SYS_perf_event_open, &attr, pid, cpu, -1, 0);
+
+	TEST_ASSERT(fd >= 0, "perf_event_open(%d, %d): %s", pid, cpu, strerror(errno));
+	return fd;
+}
+
+static uint64_t count(int fd)
+{
+	uint64_t value;
+
+	TEST_ASSERT_EQ(read(fd, &value, sizeof(value)), sizeof(value));
+	return value;
+}
+
+static void write_often(volatile uint8_t *addr)
+{
+	int i;
+
+	for (i = 0; i < NR_WRITES; i++)
+		*addr = i;
+}
+
+static struct kvm_vm *create(void *guest, bool legacy, uint64_t features, int nr,
+			     struct kvm_vcpu *vcpus[])
+{
+	const struct sev_ghcb_config config = {
+		.legacy_init = legacy,
+		.init = { .ghcb_version = 2, .vmsa_features = features },
+	};
+	struct kvm_vm *vm;
+	int i;
+
+	vm = vm_sev_ghcb_create(&config, nr, guest, vcpus);
+	vm_install_exception_handler(vm, DB_VECTOR, debug_handler);
+	for (i = 0; i < nr; i++)
+		vcpu_args_set(vcpus[i], 1, i);
+	vm_sev_launch(vm, SEV_POLICY_ES, NULL);
+	return vm;
+}
+
+struct runner {
+	struct kvm_vcpu *vcpu;
+	uint64_t host_hits;
+	char error[256];
+};
+
+/* To the next ucall: UCALL_SYNC, UCALL_DONE or, with a message, UCALL_ABORT */
+static uint64_t run_vcpu(struct runner *r)
+{
+	struct ucall uc;
+	uint64_t cmd;
+
+	if (__vcpu_run(r->vcpu)) {
+		snprintf(r->error, sizeof(r->error), "KVM_RUN: %s", strerror(errno));
+		return UCALL_ABORT;
+	}
+	cmd = get_ucall(r->vcpu, &uc);
+	if (cmd == UCALL_ABORT)
+		snprintf(r->error, sizeof(r->error), "%s:%ld: %s %s",
+			 (const char *)uc.args[GUEST_FILE], uc.args[GUEST_LINE],
+			 (const char *)uc.args[GUEST_ERROR_STRING], uc.buffer);
+	return cmd;
+}
+
+/* The host's own breakpoint, in the thread of the vCPU */
+static void *run_and_write(void *arg)
+{
+	struct runner *r = arg;
+	uint64_t mine[2], cmd;
+	int fd;
+
+	fd = breakpoint(0, -1, &mine[0], HW_BREAKPOINT_LEN_8);
+	while ((cmd = run_vcpu(r)) == UCALL_SYNC) {
+		write_often((uint8_t *)&mine[0]);
+		write_often((uint8_t *)&mine[1]);
+	}
+	if (cmd != UCALL_DONE && !r->error[0])
+		snprintf(r->error, sizeof(r->error), "ucall %lu", cmd);
+	r->host_hits = count(fd);
+	close(fd);
+	return NULL;
+}
+
+static bool run_both(void *guest, uint64_t features)
+{
+	struct runner runners[NR_VCPUS] = { };
+	struct kvm_vcpu *vcpus[NR_VCPUS];
+	pthread_t threads[NR_VCPUS];
+	struct kvm_vm *vm;
+	bool good = true;
+	int i;
+
+	vm = create(guest, false, features, NR_VCPUS, vcpus);
+	for (i = 0; i < NR_VCPUS; i++) {
+		runners[i].vcpu = vcpus[i];
+		pthread_create(&threads[i], NULL, run_and_write, &runners[i]);
+	}
+	for (i = 0; i < NR_VCPUS; i++) {
+		pthread_join(threads[i], NULL);
+		if (runners[i].error[0] ||
+		    runners[i].host_hits != NR_ROUNDS * NR_WRITES) {
+			ksft_print_msg("vCPU %d: %s, %lu hits in the host, not %d\n", i,
+				       runners[i].error, runners[i].host_hits,
+				       NR_ROUNDS * NR_WRITES);
+			good = false;
+		}
+	}
+	kvm_vm_free(vm);
+	return good;
+}
+
+static bool test_swap(void)
+{
+	return run_both(guest_swap, FEATURE_DEBUG_SWAP);
+}
+
+static bool test_no_swap(void)
+{
+	return run_both(guest_no_swap, 0);
+}
+
+/* Two threads: one is in the guest, the other sets and clears breakpoints. */
+struct stay {
+	struct runner r;
+	pthread_t thread;
+	int pcpu;
+};
+
+static void *stay_in_guest(void *arg)
+{
+	struct stay *s = arg;
+
+	kvm_pin_this_task_to_pcpu(s->pcpu);
+	run_vcpu(&s->r);
+	return NULL;
+}
+
+/* Breakpoints are the CPU's, so that switching tasks does not set them anew. */
+static bool expect_hits(struct stay *s, uint64_t len, uint64_t offset, uint64_t hits)
+{
+	int fd = breakpoint(-1, s->pcpu, (void *)WATCHED, len);
+	uint64_t n;
+
+	write_often((uint8_t *)WATCHED + offset);
+	n = count(fd);
+	close(fd);
+	if (n != hits)
+		ksft_print_msg("at %lu, with a length of %lu: %lu hits, not %lu\n",
+			       offset, len, n, hits);
+	return n == hits;
+}
+
+static void start_stay(struct stay *s, struct kvm_vm **vm)
+{
+	struct kvm_vcpu *vcpu;
+	void *page;
+
+	page = mmap((void *)WATCHED, getpagesize(), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_POPULATE, -1, 0);
+	TEST_ASSERT_EQ((uint64_t)page, WATCHED);
+
+	*vm = create(guest_stay, false, FEATURE_DEBUG_SWAP, 1, &vcpu);
+	*s = (struct stay) { .r.vcpu = vcpu, .pcpu = get_nprocs() - 1 };
+	kvm_pin_this_task_to_pcpu(s->pcpu);
+	TEST_ASSERT_EQ(run_vcpu(&s->r), UCALL_SYNC);
+	kvm_pin_this_task_to_pcpu(0);
+	pthread_create(&s->thread, NULL, stay_in_guest, s);
+	usleep(500000);
+}
+
+static void end_stay(struct stay *s)
+{
+	pthread_join(s->thread, NULL);
+	TEST_ASSERT(!s->r.error[0], "%s", s->r.error);
+	kvm_pin_this_task_to_pcpu(s->pcpu);
+}
+
+/* Set while the vCPU is loaded: the breakpoint is there, as wide as it was set. */
+static bool test_set_while_loaded(void)
+{
+	struct kvm_vm *vm;
+	struct stay s;
+	uint64_t n;
+	int fd;
+
+	start_stay(&s, &vm);
+	fd = breakpoint(-1, s.pcpu, (void *)WATCHED, RANGE);
+	end_stay(&s);
+	write_often((uint8_t *)WATCHED);
+	write_often((uint8_t *)WATCHED + RANGE / 2);
+	write_often((uint8_t *)WATCHED + RANGE);
+	n = count(fd);
+	close(fd);
+	kvm_vm_free(vm);
+	if (n != 2 * NR_WRITES)
+		ksft_print_msg("%lu hits, not %d\n", n, 2 * NR_WRITES);
+	return n == 2 * NR_WRITES;
+}
+
+/* Cleared while the vCPU is loaded: the next one is not as wide. */
+static bool test_cleared_while_loaded(void)
+{
+	struct kvm_vm *vm;
+	struct stay s;
+	bool good;
+	int fd;
+
+	fd = breakpoint(-1, get_nprocs() - 1, (void *)WATCHED, RANGE);
+	start_stay(&s, &vm);
+	close(fd);
+	usleep(200000);
+	end_stay(&s);
+	good = expect_hits(&s, HW_BREAKPOINT_LEN_1, RANGE / 2, 0);
+	good &= expect_hits(&s, HW_BREAKPOINT_LEN_1, 0, NR_WRITES);
+	kvm_vm_free(vm);
+	return good;
+}
+
+/* A vCPU whose state is protected has no debug registers for userspace to set. */
+static bool refused(bool legacy)
+{
+	struct kvm_debugregs regs = { .dr6 = DR6_INIT, .dr7 = DR7_INIT };
+	struct kvm_guest_debug debug = { .control = KVM_GUESTDBG_ENABLE };
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	bool good = true;
+
+	vm = create(guest_nothing, legacy, 0, 1, &vcpu);
+	if (!__vcpu_ioctl(vcpu, KVM_SET_DEBUGREGS, &regs) || errno != EINVAL) {
+		ksft_print_msg("KVM_SET_DEBUGREGS: %s\n", strerror(errno));
+		good = false;
+	}
+	if (!__vcpu_ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug) || errno != EINVAL) {
+		ksft_print_msg("KVM_SET_GUEST_DEBUG: %s\n", strerror(errno));
+		good = false;
+	}
+	kvm_vm_free(vm);
+	return good;
+}
+
+static bool test_refused(void)
+{
+	return refused(false);
+}
+
+static bool test_refused_legacy(void)
+{
+	return refused(true);
+}
+
+static const struct subtest {
+	const char *name;
+	bool (*run)(void);
+} subtests[] = {
+	{ "swap", test_swap },
+	{ "no_swap", test_no_swap },
+	{ "set_while_loaded", test_set_while_loaded },
+	{ "cleared_while_loaded", test_cleared_while_loaded },
+	{ "refused", test_refused },
+	{ "refused_legacy", test_refused_legacy },
+};
+
+int main(int argc, char *argv[])
+{
+	int i, nr = 0;
+
+	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SEV_ES));
+
+	for (i = 0; i < ARRAY_SIZE(subtests); i++)
+		nr += argc == 1 || !strcmp(argv[1], subtests[i].name);
+	TEST_ASSERT(nr, "There is no subtest %s", argv[1]);
+
+	ksft_print_header();
+	ksft_set_plan(nr);
+	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
+		if (argc == 1 || !strcmp(argv[1], subtests[i].name))
+			ksft_test_result(subtests[i].run(), "%s\n", subtests[i].name);
+	}
+	ksft_finished();
+}
