@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
@@ -39,7 +40,7 @@
 #define RANGE		256
 
 /* To stay in the guest while the host goes about its breakpoints, in ticks */
-#define A_WHILE		6000000000ull
+#define A_WHILE		1500000000ull
 
 static uint64_t watched[NR_VCPUS][NR_BREAKPOINTS] __aligned(64);
 static uint64_t hits[NR_VCPUS][NR_BREAKPOINTS];
@@ -293,8 +294,11 @@ struct stay {
 
 static void *stay_in_guest(void *arg)
 {
+	struct sched_param param = { .sched_priority = 1 };
 	struct stay *s = arg;
 
+	/* If it were preempted, the vCPU would be loaded anew. */
+	pthread_setschedparam(pthread_self(), SCHED_FIFO, &param);
 	kvm_pin_this_task_to_pcpu(s->pcpu);
 	run_vcpu(&s->r);
 	return NULL;
@@ -330,7 +334,7 @@ static void start_stay(struct stay *s, struct kvm_vm **vm)
 	TEST_ASSERT_EQ(run_vcpu(&s->r), UCALL_SYNC);
 	kvm_pin_this_task_to_pcpu(0);
 	pthread_create(&s->thread, NULL, stay_in_guest, s);
-	usleep(500000);
+	usleep(100000);
 }
 
 static void end_stay(struct stay *s)
@@ -373,7 +377,6 @@ static bool test_cleared_while_loaded(void)
 	fd = breakpoint(-1, get_nprocs() - 1, (void *)WATCHED, RANGE);
 	start_stay(&s, &vm);
 	close(fd);
-	usleep(200000);
 	end_stay(&s);
 	good = expect_hits(&s, HW_BREAKPOINT_LEN_1, RANGE / 2, 0);
 	good &= expect_hits(&s, HW_BREAKPOINT_LEN_1, 0, NR_WRITES);
