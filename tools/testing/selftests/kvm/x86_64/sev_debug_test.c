@@ -48,42 +48,36 @@ static uint64_t hits[NR_VCPUS][NR_BREAKPOINTS];
 /*
  * Guest.
  */
-static inline uint64_t read_dr(int n)
-{
-	uint64_t value;
-
-	switch (n) {
-	case 0: asm volatile("mov %%db0, %0" : "=r" (value)); break;
-	case 1: asm volatile("mov %%db1, %0" : "=r" (value)); break;
-	case 2: asm volatile("mov %%db2, %0" : "=r" (value)); break;
-	case 3: asm volatile("mov %%db3, %0" : "=r" (value)); break;
-	case 6: asm volatile("mov %%db6, %0" : "=r" (value)); break;
-	default: asm volatile("mov %%db7, %0" : "=r" (value)); break;
-	}
-	return value;
+#define DR_ACCESSORS(n)						\
+static uint64_t read_dr##n(void)				\
+{								\
+	uint64_t value;						\
+								\
+	asm volatile("mov %%db" #n ", %0" : "=r" (value));	\
+	return value;						\
+}								\
+								\
+static void write_dr##n(uint64_t value)				\
+{								\
+	asm volatile("mov %0, %%db" #n : : "r" (value));	\
 }
 
-static inline void write_dr(int n, uint64_t value)
-{
-	switch (n) {
-	case 0: asm volatile("mov %0, %%db0" : : "r" (value)); break;
-	case 1: asm volatile("mov %0, %%db1" : : "r" (value)); break;
-	case 2: asm volatile("mov %0, %%db2" : : "r" (value)); break;
-	case 3: asm volatile("mov %0, %%db3" : : "r" (value)); break;
-	case 6: asm volatile("mov %0, %%db6" : : "r" (value)); break;
-	default: asm volatile("mov %0, %%db7" : : "r" (value)); break;
-	}
-}
+DR_ACCESSORS(0)
+DR_ACCESSORS(1)
+DR_ACCESSORS(2)
+DR_ACCESSORS(3)
+DR_ACCESSORS(6)
+DR_ACCESSORS(7)
 
 static void debug_handler(struct ex_regs *regs)
 {
-	uint64_t dr6 = read_dr(6);
+	uint64_t dr6 = read_dr6();
 	uint32_t id = sev_ghcb_this_cpu()->vcpu_id;
 	int i;
 
 	for (i = 0; i < NR_BREAKPOINTS; i++)
 		hits[id][i] += !!(dr6 & BIT(i));
-	write_dr(6, DR6_INIT);
+	write_dr6(DR6_INIT);
 }
 
 static uint64_t arm_all(uint32_t id)
@@ -91,11 +85,13 @@ static uint64_t arm_all(uint32_t id)
 	uint64_t dr7 = DR7_INIT;
 	int i;
 
-	for (i = 0; i < NR_BREAKPOINTS; i++) {
-		write_dr(i, (uint64_t)&watched[id][i]);
+	write_dr0((uint64_t)&watched[id][0]);
+	write_dr1((uint64_t)&watched[id][1]);
+	write_dr2((uint64_t)&watched[id][2]);
+	write_dr3((uint64_t)&watched[id][3]);
+	for (i = 0; i < NR_BREAKPOINTS; i++)
 		dr7 |= DR7_GLOBAL(i) | DR7_WRITE_8(i);
-	}
-	write_dr(7, dr7);
+	write_dr7(dr7);
 	return dr7;
 }
 
@@ -112,12 +108,16 @@ static void guest_breakpoints(uint32_t id, uint64_t expected)
 				WRITE_ONCE(watched[id][i], round);
 			GUEST_ASSERT_EQ(hits[id][i], expected * round * (i + 1));
 		}
-		GUEST_ASSERT_EQ(read_dr(7), dr7);
+		GUEST_ASSERT_EQ(read_dr7(), dr7);
 	}
 
 	/* Without DebugSwap they are anybody's. */
-	for (i = 0; expected && i < NR_BREAKPOINTS; i++)
-		GUEST_ASSERT_EQ(read_dr(i), (uint64_t)&watched[id][i]);
+	if (expected) {
+		GUEST_ASSERT_EQ(read_dr0(), (uint64_t)&watched[id][0]);
+		GUEST_ASSERT_EQ(read_dr1(), (uint64_t)&watched[id][1]);
+		GUEST_ASSERT_EQ(read_dr2(), (uint64_t)&watched[id][2]);
+		GUEST_ASSERT_EQ(read_dr3(), (uint64_t)&watched[id][3]);
+	}
 	GUEST_DONE();
 }
 
@@ -178,12 +178,12 @@ static uint64_t count(int fd)
 	return value;
 }
 
-static void write_often(volatile uint8_t *addr)
+static void write_often(uint8_t *addr)
 {
 	int i;
 
 	for (i = 0; i < NR_WRITES; i++)
-		*addr = i;
+		WRITE_ONCE(*addr, i);
 }
 
 static struct kvm_vm *create(void *guest, bool legacy, uint64_t features, int nr,
