@@ -388,6 +388,97 @@ static void test_layout(void)
                     1ULL | PAGE | 3ULL << 51);
 }
 
+/* ---- what firmware does to many pages at once */
+
+static void expect(unsigned page, unsigned n, AmdRmpEntry e)
+{
+    for (unsigned i = page; i < page + n; i++) {
+        expected[i] = e;
+    }
+}
+
+/* From any state; up to the table's end; and a 2M page loses but the part */
+static void test_fill(void)
+{
+    const AmdRmpEntry firmware = { .assigned = true, .immutable = true };
+
+    for (State s = 0; s < STATES; s++) {
+        uint8_t in_use = state_entry(s, HEAD).in_use;
+
+        set_up(s, HEAD);
+        rmp_table_fill(&t, spa_of(HEAD), 1, &firmware);
+        expected[HEAD] = firmware;
+        expected[HEAD].in_use = in_use;
+        if (states[s].e.size_2m) {
+            for (unsigned i = 1; i < 512; i++) {
+                expected[HEAD + i].size_2m = false;
+            }
+        }
+        assert_table();
+    }
+    set_up(HYPERVISOR, 0);
+    rmp_table_fill(&t, spa_of(PAGES - 3), UINT64_MAX, &firmware);
+    expect(PAGES - 3, 3, firmware);
+    rmp_table_fill(&t, spa_of(PAGES), 1, &firmware);
+    rmp_table_fill(&t, spa_of(PAGES + 7), UINT64_MAX, &firmware);
+    assert_table();
+}
+
+/* Only what PSMASH makes is put together again, and only if all of it is alike */
+static void test_unsmash(void)
+{
+    AmdRmpEntry e = state_entry(PRE_GUEST_2M, HEAD), odd;
+
+    g_assert_false(rmp_table_unsmash(&t, spa_of(HEAD + 1)));
+    g_assert_false(rmp_table_unsmash(&t, spa_of(PAGES - 100)));
+    set_up(PRE_GUEST_2M, HEAD);
+    g_assert_false(rmp_table_unsmash(&t, spa_of(HEAD)));
+    assert_table();
+    for (unsigned i = 0; i < 512; i++) {
+        expected[HEAD + i].size_2m = false;
+    }
+    e.size_2m = false;
+    for (unsigned i = 0; i < 512; i++) {
+        e.gpa = gpa_of(HEAD + i);
+        rmp_table_fill(&t, spa_of(HEAD + i), 1, &e);
+    }
+    assert_table();
+    rmp_table_get(&t, spa_of(HEAD + 300), &odd);
+    for (int i = 0; i < 4; i++) {
+        e = odd;
+        e.gpa += i == 0 ? PAGE : 0;
+        e.asid += i == 1;
+        e.validated ^= i == 2;
+        e.perms[1] ^= i == 3;
+        rmp_table_fill(&t, spa_of(HEAD + 300), 1, &e);
+        expected[HEAD + 300] = e;
+        g_assert_false(rmp_table_unsmash(&t, spa_of(HEAD)));
+        assert_table();
+    }
+    rmp_table_fill(&t, spa_of(HEAD + 300), 1, &odd);
+    expected[HEAD + 300] = odd;
+    rmp_table_mark(&t, spa_of(HEAD + 9), 1);
+    g_assert_false(rmp_table_unsmash(&t, spa_of(HEAD)));
+    rmp_table_mark(&t, spa_of(HEAD + 9), -1);
+    g_assert_true(rmp_table_unsmash(&t, spa_of(HEAD)));
+    for (unsigned i = 0; i < 512; i++) {
+        expected[HEAD + i].size_2m = true;
+    }
+    assert_table();
+}
+
+static void test_asid_has_pages(void)
+{
+    for (State s = 0; s < STATES; s++) {
+        uint32_t asid = state_entry(s, HEAD).asid;
+
+        set_up(s, HEAD);
+        for (uint32_t i = 1; i <= OTHER_ASID; i++) {
+            g_assert_cmpint(rmp_table_asid_has_pages(&t, i), ==, i == asid);
+        }
+    }
+}
+
 /* ---- lookups while a 2M page is smashed and put together again */
 
 static bool stop;
@@ -445,6 +536,9 @@ int main(int argc, char **argv)
     g_test_add_func("/amd-rmp/rmpquery", test_rmpquery);
     g_test_add_func("/amd-rmp/rmpread", test_rmpread);
     g_test_add_func("/amd-rmp/layout", test_layout);
+    g_test_add_func("/amd-rmp/fill", test_fill);
+    g_test_add_func("/amd-rmp/unsmash", test_unsmash);
+    g_test_add_func("/amd-rmp/asid-has-pages", test_asid_has_pages);
     g_test_add_func("/amd-rmp/concurrent-psmash", test_concurrent_psmash);
     return g_test_run();
 }
