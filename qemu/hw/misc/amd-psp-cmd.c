@@ -242,24 +242,33 @@ static bool psp_guest_has_run(const AmdPspGuest *g)
            g->state == PSP_G_SENT;
 }
 
-static AmdPspStatus psp_activate(AmdPspState *s, AmdPspGuest *g, void *buf)
+AmdPspStatus amd_psp_asid_free(const AmdPspState *s, uint32_t asid)
 {
-    PspCmdActivate *cmd = buf;
-    uint32_t asid = le32_to_cpu(cmd->asid);
-
-    if (g->asid) {
-        return PSP_ACTIVE;
-    }
     if (!asid || asid > s->max_asid) {
         return PSP_INVALID_ASID;
     }
     switch (s->asid_state[asid]) {
     case PSP_A_CLEAN:
-        break;
+        return PSP_SUCCESS;
     case PSP_A_DIRTY:
         return PSP_DFFLUSH_REQUIRED;
     default:
         return PSP_ASID_OWNED;
+    }
+}
+
+static AmdPspStatus psp_activate(AmdPspState *s, AmdPspGuest *g, void *buf)
+{
+    PspCmdActivate *cmd = buf;
+    uint32_t asid = le32_to_cpu(cmd->asid);
+    AmdPspStatus ret;
+
+    if (g->asid) {
+        return PSP_ACTIVE;
+    }
+    ret = amd_psp_asid_free(s, asid);
+    if (ret != PSP_SUCCESS) {
+        return ret;
     }
     g->asid = asid;
     s->asid_state[asid] = psp_guest_has_run(g) ? PSP_A_IN_USE :

@@ -220,6 +220,8 @@ void amd_psp_wbinvd_restart(void);
 AmdPspStatus amd_psp_execute(AmdPspState *s, unsigned id, hwaddr cmdbuf);
 AmdPspGuest *amd_psp_guest_find(AmdPspState *s, uint32_t handle);
 AmdPspGuest *amd_psp_guest_new(AmdPspState *s);
+/* May ACTIVATE hand @asid out? */
+AmdPspStatus amd_psp_asid_free(const AmdPspState *s, uint32_t asid);
 AmdPspStatus amd_psp_df_flush(AmdPspState *s);
 void amd_psp_shutdown(AmdPspState *s);
 

@@ -103,24 +103,18 @@ AmdPspStatus amd_psp_snp_activate(AmdPspState *s, AmdPspSnpGuest *g, void *buf)
 {
     SnpCmdActivate *cmd = buf;
     uint32_t asid = le32_to_cpu(cmd->asid);
+    AmdPspStatus ret;
 
     if (g->asid) {
         return PSP_ACTIVE;
-    }
-    if (!asid || asid > s->max_asid) {
-        return PSP_INVALID_ASID;
     }
     if (FIELD_EX64(g->policy, SNP_POLICY, SINGLE_SOCKET) &&
         current_machine->smp.sockets > 1) {
         return PSP_POLICY_FAILURE;
     }
-    switch (s->asid_state[asid]) {
-    case PSP_A_CLEAN:
-        break;
-    case PSP_A_DIRTY:
-        return PSP_DFFLUSH_REQUIRED;
-    default:
-        return PSP_ASID_OWNED;
+    ret = amd_psp_asid_free(s, asid);
+    if (ret != PSP_SUCCESS) {
+        return ret;
     }
     /* Pages of the ASID's last guest would be this one's. */
     if (amd_rmp_asid_has_pages(asid)) {
