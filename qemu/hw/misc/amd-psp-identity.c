@@ -15,7 +15,6 @@
 #include "qemu/guest-random.h"
 #include "amd-psp-internal.h"
 
-#define CHIP_ID_LEN 64
 
 /* What INIT_EX keeps for the host: ours alone to read, so ours to define */
 #define NV_MAGIC "SEVNV001"
@@ -244,10 +243,7 @@ static AmdPspStatus psp_blob_out(AmdPspState *s, PspCmdBlob *cmd,
 
 AmdPspStatus amd_psp_get_id(AmdPspState *s, AmdPspGuest *g, void *buf)
 {
-    uint8_t id[CHIP_ID_LEN];
-
-    psp_chip_derive(s, "chip-id", 0, id, sizeof(id));
-    return psp_blob_out(s, buf, id, sizeof(id));
+    return psp_blob_out(s, buf, s->snp.chip_id, sizeof(s->snp.chip_id));
 }
 
 /* The request is the PEK's certificate without its signatures. */

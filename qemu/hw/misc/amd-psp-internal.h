@@ -68,7 +68,6 @@ typedef enum AmdPspStatus {
     PSP_SECURE_DATA_INVALID     = 0x18,
     PSP_INVALID_PAGE_SIZE       = 0x19,
     PSP_INVALID_PAGE_STATE      = 0x1A,
-    PSP_INVALID_MDATA_ENTRY     = 0x1B,
     PSP_INVALID_PAGE_OWNER      = 0x1C,
     PSP_AEAD_OFLOW              = 0x1D,
     PSP_RMP_INIT_REQUIRED       = 0x20,

@@ -202,7 +202,6 @@ AmdPspStatus amd_psp_snp_launch_start(AmdPspState *s, AmdPspSnpGuest *g,
     }
     g->policy = policy;
     g->launch_tcb = s->snp.current_tcb;
-    g->desired_tsc_khz = le32_to_cpu(cmd->desired_tsc_khz);
     memcpy(g->gosvw, cmd->gosvw, sizeof(g->gosvw));
     qemu_guest_getrandom_nofail(g->vek, sizeof(g->vek));
     qemu_guest_getrandom_nofail(g->vmpck, sizeof(g->vmpck));

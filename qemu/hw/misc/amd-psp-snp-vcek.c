@@ -129,7 +129,7 @@ bool amd_psp_snp_chip_init(AmdPspState *s, Error **errp)
     s->snp.current_tcb = psp_snp_tcb();
     s->snp.committed_tcb = s->snp.current_tcb;
     s->snp.reported_tcb = s->snp.current_tcb;
-    /* What GET_ID says */
+    /* GET_ID says it, too */
     amd_psp_kdf(s->snp.chip_id, sizeof(s->snp.chip_id), s->chip_secret,
                 sizeof(s->chip_secret), "chip-id", &zero, sizeof(zero));
     amd_psp_snp_vcek_derive(s, s->snp.reported_tcb, &s->snp.vcek);

@@ -50,7 +50,6 @@ typedef struct AmdPspSnpGuest {
     AmdPspSnpGuestState state;
     uint64_t policy;
     uint64_t launch_tcb;
-    uint32_t desired_tsc_khz;
     uint8_t gosvw[16];
     uint8_t vek[AMD_MEE_KEY_SIZE];
     uint8_t ld[PSP_SHA384_LEN];         /* launch digest so far */
