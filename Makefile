@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
 # Handed on to the scripts as they are, '$' included.
-vars := T KERNEL CMD ADD SNP SMP MEM BENCH BENCH_GATE
+vars := T KERNEL KASAN CMD ADD SNP SMP MEM BENCH BENCH_GATE
 $(foreach v,$(vars),$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))$(eval export $(v))))
 
 #: the two commands of the README (./run and ./test install what they need)

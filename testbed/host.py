@@ -48,7 +48,10 @@ def choose_kernel():
 
 def build(variant):
     """Everything that the host consists of, brought up to date."""
-    for tool in (["qemu-build"], ["kernel", variant]):
+    tools = [["qemu-build"], ["kernel", variant]]
+    if env("KASAN", "0") == "1":
+        tools.append(["kernel", variant, "kasan"])
+    for tool in tools:
         if tool[0] == "qemu-build" and os.environ.get("QEMU"):
             continue
         r = subprocess.run([os.path.join(TOP, "testbed", tool[0])] + tool[1:],
@@ -86,7 +89,8 @@ def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=
         cmd += ["-cpu", cpu, "-device", "amd-psp" + psp_properties]
     else:
         cmd += ["-cpu", cpu]
-    cmd += ["-kernel", os.path.join(OUT, "kernel-" + variant, "bzImage"),
+    kernel = "kernel-" + variant + ("-kasan" if env("KASAN", "0") == "1" else "")
+    cmd += ["-kernel", os.path.join(OUT, kernel, "bzImage"),
             "-initrd", initrd, "-append",
             "console=ttyS0 panic=-1 oops=panic loglevel=6 " + cmdline]
     return cmd + shlex.split(env("QEMU_ARGS", ""))
