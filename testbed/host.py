@@ -13,6 +13,8 @@ import tempfile
 import threading
 import time
 
+import firmware
+
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OUT = os.environ.get("KVM_SEV_OUT", os.path.join(TOP, "out"))
 
@@ -23,7 +25,17 @@ TROUBLE = re.compile(
     r"general protection fault|Kernel panic|INFO: (task|rcu_)|rcu: INFO|"
     r"possible recursive locking|lock held when returning|"
     r"unable to handle (page fault|kernel)|soft lockup|RMP violation|"
-    r"refcount_t:|list_(add|del) corruption|UBSAN:|KASAN:|Call Trace:)")
+    r"refcount_t:|list_(add|del) corruption|UBSAN:|KASAN:|Call Trace:)"
+    # The RMP: arch/x86/virt/svm/sev.c, and KVM's use of it.
+    r"|\b(RMPUPDATE failed|PSMASH failed|Leaking PFN range|Failed to split direct map|"
+    r"RMP configuration not valid|Memory (reserved )?for the RMP table|"
+    r"Failed to (read|map|look up|update|ensure)\b.*\bRMP)"
+    # The IOMMU: drivers/iommu/amd, whose pages the firmware has meanwhile.
+    r"|\bIOMMU PFN \w+ (RMP|not)|\bSNP cannot be supported|\bSNP IOMMU|"
+    r"AMD-Vi: .*(Event logged|timed out|[Ff]ailed|[Uu]nable|not found)"
+    # The secure processor: drivers/crypto/ccp, all that is an error or a warning.
+    r"|\bccp \S+: .*([Ff]ailed|[Ee]rror|timed out|unable|unavailable|missing)|"
+    r"\bsev command 0x\w+ (timed|failed)|firmware-owned (state|pages)|allocate bounce buffer")
 
 
 # Features of the CPU model that TCG would only warn about.
@@ -68,6 +80,10 @@ def initramfs(*args):
     return r.stdout.strip()
 
 
+def snp_host(snp=False):
+    return env("SEV", "1") == "1" and (snp or env("SNP", "1") == "1")
+
+
 def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=False,
                  psp_properties=""):
     """The emulator's command line, without its serial ports."""
@@ -83,10 +99,11 @@ def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=
            "-smp", env("SMP", "4")]
     if env("SEV", "1") == "1":
         cpu += ",sev-host=on"
-        if snp or env("SNP", "1") == "1":
+        if snp_host(snp):
             cpu += ",sev-snp-host=on"
             cmd += ["-device", "amd-iommu"]
         cmd += ["-cpu", cpu, "-device", "amd-psp" + psp_properties]
+        cmd += ["-trace", "amd_psp_command"]
     else:
         cmd += ["-cpu", cpu]
     kernel = "kernel-" + variant + ("-kasan" if env("KASAN", "0") == "1" else "")
@@ -130,6 +147,7 @@ class Host:
         self.work = tempfile.mkdtemp(prefix="kvm-sev-")
         self.console_log = os.path.join(OUT, "log", name + ".console")
         self.report = os.path.join(self.work, "report")
+        self.snp = snp_host(emulator.get("snp", False))
         job = os.path.join(self.work, "job")
         os.makedirs(os.path.join(job, "job"))
         os.makedirs(os.path.join(job, "root"))
@@ -140,6 +158,11 @@ class Host:
         initrd = os.path.join(self.work, "initrd")
         concatenate(initrd, [initramfs("base", selftests or variant)] + list(archives) + [job + ".cpio"])
         self.command = qemu_command(variant, initrd, **emulator)
+        if "-D" in self.command:        # who traces more finds all of it in one place
+            self.trace = self.command[self.command.index("-D") + 1]
+        else:
+            self.trace = os.path.join(OUT, "log", name + ".firmware")
+            self.command += ["-D", self.trace]
         self.lines = []
         self.status = None
         self.results = []
@@ -194,8 +217,17 @@ class Host:
             elif w[:1] == ["EXIT"] and len(w) == 2:
                 self.status = int(w[1])
 
+    def firmware_trouble(self):
+        """Of a host that came to its end in order."""
+        if env("SEV", "1") != "1" or self.status is None:
+            return []
+        try:
+            return firmware.judge(firmware.read(self.trace), self.snp)
+        except FileNotFoundError:
+            return ["firmware: there is no trace at %s" % self.trace]
+
     def trouble(self):
-        return [l for l in self.lines if TROUBLE.search(l)]
+        return [l for l in self.lines if TROUBLE.search(l)] + self.firmware_trouble()
 
 
 def tail(lines, n=20):

@@ -102,16 +102,32 @@ def judge_test(name, result, output):
     return Verdict(name, "pass", "", seconds, output)
 
 
-def judge_boot(names, lines, results, status):
-    """All verdicts of a boot; one more, of the boot itself, if it went wrong."""
+def judge_said(verdict, result, output, rule):
+    """The same test, where tests.cfg says what the console has to say."""
+    if output is None or verdict.kind == "skip" or (verdict.kind == "fail" and not rule.dies):
+        return verdict
+    if rule.dies and result is not None:
+        return Verdict(verdict.name, "fail", "the host lived on: exit status %d" % result[0],
+                       output=output)
+    problem = rule.problem(output)
+    return Verdict(verdict.name, "fail" if problem else "pass", problem, verdict.seconds, output)
+
+
+def judge_boot(names, lines, results, status, rules=None, firmware=()):
+    """All verdicts of a boot; one more, of the boot itself, if it went wrong.
+    @rules: what tests want said; @firmware: complaints about its commands."""
     parts, rest = split_console(lines)
+    rules = rules or {}
     found = {n: (rc, t) for n, rc, t in results}
     verdicts = [judge_test(n, found.get(n), parts.get(n)) for n in names]
-    bad = trouble(rest)
+    verdicts = [judge_said(v, found.get(v.name), parts.get(v.name), rules[v.name])
+                if v.name in rules else v for v in verdicts]
+    died = any(v.name in rules and rules[v.name].dies and v.kind == "pass" for v in verdicts)
+    bad = trouble(rest) + list(firmware)
     if bad:
         verdicts.append(Verdict("boot", "fail", "the kernel complained: " + bad[0].strip(),
                                 output=rest))
-    elif status is None:
+    elif status is None and not died:
         verdicts.append(Verdict("boot", "fail", "the host did not come to its end", output=lines))
     return verdicts
 
