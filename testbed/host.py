@@ -85,7 +85,7 @@ def snp_host(snp=False):
 
 
 def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=False,
-                 psp_properties=""):
+                 psp_properties="", smp="4", mem="4G", more=()):
     """The emulator's command line, without its serial ports."""
     qemu = qemu or env("QEMU", os.path.join(OUT, "build/qemu/qemu-system-x86_64"))
     if not os.path.exists(qemu):
@@ -95,8 +95,8 @@ def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=
     cpu += "".join(",-" + f for f in TCG_LACKS.split()) + cpu_properties
     cmd = [qemu, "-M", "q35", "-accel", "tcg,thread=multi", "-nodefaults",
            "-display", "none", "-no-reboot", "-L", "/usr/share/seabios",
-           "-L", "/usr/share/qemu", "-m", env("MEM", "4G"),
-           "-smp", env("SMP", "4")]
+           "-L", "/usr/share/qemu", "-m", env("MEM", mem),
+           "-smp", env("SMP", smp)]
     if env("SEV", "1") == "1":
         cpu += ",sev-host=on"
         if snp_host(snp):
@@ -110,7 +110,7 @@ def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=
     cmd += ["-kernel", os.path.join(OUT, kernel, "bzImage"),
             "-initrd", initrd, "-append",
             "console=ttyS0 panic=-1 oops=panic loglevel=6 " + cmdline]
-    return cmd + shlex.split(env("QEMU_ARGS", ""))
+    return cmd + list(more) + shlex.split(env("QEMU_ARGS", ""))
 
 
 def concatenate(out, archives):
@@ -142,7 +142,7 @@ class Host:
     """One boot of the emulated host."""
 
     def __init__(self, variant, script, files=(), archives=(), name="vm", selftests=None,
-                 **emulator):
+                 pass_fds=(), **emulator):
         os.makedirs(os.path.join(OUT, "log"), exist_ok=True)
         self.work = tempfile.mkdtemp(prefix="kvm-sev-")
         self.console_log = os.path.join(OUT, "log", name + ".console")
@@ -163,6 +163,8 @@ class Host:
         else:
             self.trace = os.path.join(OUT, "log", name + ".firmware")
             self.command += ["-D", self.trace]
+        self.pass_fds = pass_fds
+        self.process = None
         self.lines = []
         self.status = None
         self.results = []
@@ -181,7 +183,9 @@ class Host:
             log.write("# " + " ".join(map(shlex.quote, cmd)) + "\n")
             log.flush()
             p = subprocess.Popen(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT, text=True, errors="replace")
+                                 stderr=subprocess.STDOUT, text=True, errors="replace",
+                                 pass_fds=self.pass_fds)
+            self.process = p
             timer = threading.Timer(limit, self.expire, [p, limit])
             timer.start()
             try:

@@ -132,6 +132,17 @@ def judge_boot(names, lines, results, status, rules=None, firmware=()):
     return verdicts
 
 
+def both(verdicts):
+    """Of a test that runs on several hosts, [(host, its verdict)]: good if it
+    was on all of them."""
+    worst = max((v for _, v in verdicts), key=lambda v: ("pass", "skip", "fail").index(v.kind))
+    why = "; ".join("%s: %s" % (host, v.why) for host, v in verdicts
+                    if v.kind == worst.kind and v.why)
+    seconds = [v.seconds for _, v in verdicts if v.seconds is not None]
+    output = ["%s: %s" % (host, line) for host, v in verdicts for line in v.output[-12:]]
+    return Verdict(verdicts[0][1].name, worst.kind, why, max(seconds, default=None), output)
+
+
 def known_failure(verdict, reason):
     """A test that stock TCG fails as well: neither a pass nor this tree's fault."""
     worse = ("the kernel complained", "no result", NOT_RUN, "exit status 137")

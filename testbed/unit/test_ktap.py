@@ -94,6 +94,27 @@ class Boots(unittest.TestCase):
         self.assertEqual(v[0].kind, "fail")
 
 
+class Pairs(unittest.TestCase):
+    def judge(self, west, east):
+        return ktap.both([("west", ktap.Verdict("a_test", *west)),
+                          ("east", ktap.Verdict("a_test", *east))])
+
+    def test_good_on_both(self):
+        v = self.judge(("pass", "", 3.0), ("pass", "", 4.0))
+        self.assertEqual((v.kind, v.why, v.seconds), ("pass", "", 4.0))
+
+    def test_bad_on_either(self):
+        for sides in ((("fail", "x"), ("pass",)), (("pass",), ("fail", "x")),
+                      (("skip", "y"), ("fail", "x"))):
+            v = self.judge(*sides)
+            self.assertEqual(v.kind, "fail")
+            self.assertRegex(v.why, "^(west|east): x$")
+
+    def test_skip_on_one_is_no_pass(self):
+        v = self.judge(("pass",), ("skip", "no SEV"))
+        self.assertEqual((v.kind, v.why), ("skip", "east: no SEV"))
+
+
 class Known(unittest.TestCase):
     def test_failure_is_a_skip_with_the_reason(self):
         v = ktap.known_failure(ktap.Verdict("x", "fail", "exit status 254"), "no #AC in TCG")
