@@ -194,6 +194,7 @@ bool sev_vmsa_fetch(CPUX86State *env, hwaddr pa, uint32_t asid);
 bool sev_vmsa_intact(CPUX86State *env);
 bool sev_vmsa_valid(CPUX86State *env);
 uint8_t sev_vmsa_vmpl(CPUX86State *env);
+bool sev_vmsa_ran_here(CPUX86State *env);
 uint64_t sev_vmsa_features(CPUX86State *env);
 uint64_t sev_vmsa_rflags(CPUX86State *env);
 void sev_vmsa_load(CPUX86State *env);

@@ -412,6 +412,11 @@ static uint8_t *vmsa_copy(CPUX86State *env)
     return env_archcpu(env)->sev_vmsa;
 }
 
+static uint64_t pcpu_id(CPUX86State *env)
+{
+    return env_cpu(env)->cpu_index + 1;
+}
+
 uint64_t sev_vmsa_features(CPUX86State *env)
 {
     return ldq_le_p(vmsa_copy(env) + VMSA_SEV_FEATURES);
@@ -420,6 +425,13 @@ uint64_t sev_vmsa_features(CPUX86State *env)
 uint64_t sev_vmsa_rflags(CPUX86State *env)
 {
     return ldq_le_p(vmsa_copy(env) + VMSA_RFLAGS);
+}
+
+/* Not elsewhere since; of SNP guests only, others do not keep track of it. */
+bool sev_vmsa_ran_here(CPUX86State *env)
+{
+    return !sev_snp_guest(env) ||
+           ldq_le_p(vmsa_copy(env) + VMSA_PCPU_ID) == pcpu_id(env);
 }
 
 uint8_t sev_vmsa_vmpl(CPUX86State *env)
@@ -533,7 +545,7 @@ void sev_vmsa_store(CPUX86State *env)
     if (sev_snp_guest(env)) {
         /* Not 0: a guest that zeroes it wants its TLB entries flushed. */
         stq_le_p(vmsa + VMSA_TLB_ID, env->sev.asid);
-        stq_le_p(vmsa + VMSA_PCPU_ID, env_cpu(env)->cpu_index + 1);
+        stq_le_p(vmsa + VMSA_PCPU_ID, pcpu_id(env));
     }
     if (!amd_mee_write(env->sev.vmsa_pa, env->sev.asid, vmsa,
                        TARGET_PAGE_SIZE)) {
