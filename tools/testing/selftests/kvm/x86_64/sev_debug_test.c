@@ -9,8 +9,11 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
@@ -39,9 +42,17 @@
 #define WATCHED		0x123456780000ull
 #define RANGE		256
 
-/* To stay in the guest while the host goes about its breakpoints, in ticks */
-#define A_WHILE		1500000000ull
+/* Nothing takes that long, however busy the host is. */
+#define TIMEOUT_SECONDS	60
+#define MAX_ATTEMPTS	100
 
+/* Memory that guest and host share */
+struct meeting {
+	uint64_t rounds;	/* exits that the guest has been through */
+	uint64_t leave;
+};
+
+static struct meeting *meeting;
 static uint64_t watched[NR_VCPUS][NR_BREAKPOINTS] __aligned(64);
 static uint64_t hits[NR_VCPUS][NR_BREAKPOINTS];
 
@@ -131,18 +142,15 @@ static void guest_no_swap(uint32_t id)
 	guest_breakpoints(id, 0);
 }
 
-/* Exits of which userspace does not hear, for some time */
+/* Exits of which userspace does not hear, until it says so */
 static void guest_stay(uint32_t id)
 {
-	uint64_t end;
-
 	arm_all(id);
-	for (;;) {
-		GUEST_SYNC(0);
-		end = rdtsc() + A_WHILE;
-		while (rdtsc() < end)
-			sev_ghcb_msr_call(SEV_GHCB_MSR_HV_FT_REQ);
+	while (!READ_ONCE(meeting->leave)) {
+		sev_ghcb_msr_call(SEV_GHCB_MSR_HV_FT_REQ);
+		WRITE_ONCE(meeting->rounds, meeting->rounds + 1);
 	}
+	GUEST_DONE();
 }
 
 static void guest_nothing(uint32_t id)
@@ -198,6 +206,11 @@ static struct kvm_vm *create(void *guest, bool legacy, uint64_t features, int nr
 
 	vm = vm_sev_ghcb_create(&config, nr, guest, vcpus);
 	vm_install_exception_handler(vm, DB_VECTOR, debug_handler);
+	meeting = (void *)vm_vaddr_alloc_shared(vm, PAGE_SIZE, KVM_UTIL_MIN_VADDR,
+						MEM_REGION_DATA);
+	sync_global_to_guest(vm, meeting);
+	meeting = addr_gva2hva(vm, (vm_vaddr_t)meeting);
+	memset(meeting, 0, sizeof(*meeting));
 	for (i = 0; i < nr; i++)
 		vcpu_args_set(vcpus[i], 1, i);
 	vm_sev_launch(vm, SEV_POLICY_ES, NULL);
@@ -288,20 +301,104 @@ static bool test_no_swap(void)
 /* Two threads: one is in the guest, the other sets and clears breakpoints. */
 struct stay {
 	struct runner r;
+	struct kvm_vm *vm;
 	pthread_t thread;
+	pid_t tid;
+	long nr_switches;	/* of the thread, up to the change and to the end */
+	long nr_switches_end;
 	int pcpu;
+	int fd;			/* of the breakpoint */
 };
 
 static void *stay_in_guest(void *arg)
 {
 	struct sched_param param = { .sched_priority = 1 };
 	struct stay *s = arg;
+	struct rusage usage;
 
-	/* If it were preempted, the vCPU would be loaded anew. */
+	/* Seldom preempted: whenever it is, the vCPU is loaded anew. */
 	pthread_setschedparam(pthread_self(), SCHED_FIFO, &param);
 	kvm_pin_this_task_to_pcpu(s->pcpu);
-	run_vcpu(&s->r);
+	s->tid = syscall(SYS_gettid);
+	if (run_vcpu(&s->r) != UCALL_DONE && !s->r.error[0])
+		snprintf(s->r.error, sizeof(s->r.error), "it left before it was told to");
+	getrusage(RUSAGE_THREAD, &usage);
+	s->nr_switches_end = usage.ru_nvcsw + usage.ru_nivcsw;
 	return NULL;
+}
+
+static void wait_for_rounds(uint64_t nr)
+{
+	uint64_t end = READ_ONCE(meeting->rounds) + nr;
+	time_t deadline = time(NULL) + TIMEOUT_SECONDS;
+
+	while (READ_ONCE(meeting->rounds) < end) {
+		TEST_ASSERT(time(NULL) < deadline, "The guest does not run");
+		usleep(100);
+	}
+}
+
+static void start_stay(struct stay *s)
+{
+	struct kvm_vcpu *vcpu;
+
+	s->vm = create(guest_stay, false, FEATURE_DEBUG_SWAP, 1, &vcpu);
+	s->r = (struct runner) { .vcpu = vcpu };
+	kvm_pin_this_task_to_pcpu(0);
+	pthread_create(&s->thread, NULL, stay_in_guest, s);
+	wait_for_rounds(1);
+}
+
+/* How often the thread of the vCPU was switched out */
+static long nr_switches(const struct stay *s)
+{
+	char path[64], line[128];
+	long n, sum = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/status", s->tid);
+	f = fopen(path, "r");
+	TEST_ASSERT(f, "%s: %s", path, strerror(errno));
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1 ||
+		    sscanf(line, "nonvoluntary_ctxt_switches: %ld", &n) == 1)
+			sum += n;
+	}
+	fclose(f);
+	return sum;
+}
+
+static void set(struct stay *s)
+{
+	s->fd = breakpoint(-1, s->pcpu, (void *)WATCHED, RANGE);
+}
+
+static void clear(struct stay *s)
+{
+	close(s->fd);
+}
+
+/* Make a change, with exits before and after it. */
+static void while_in_guest(struct stay *s, void (*change)(struct stay *s))
+{
+	s->nr_switches = nr_switches(s);
+	wait_for_rounds(1);
+	change(s);
+	wait_for_rounds(2);
+}
+
+/*
+ * Leaves the caller where the vCPU was.  False if that was not loaded all the
+ * time since before the change.
+ */
+static bool end_stay(struct stay *s)
+{
+	WRITE_ONCE(meeting->leave, 1);
+	pthread_join(s->thread, NULL);
+	TEST_ASSERT(!s->r.error[0], "%s", s->r.error);
+	kvm_pin_this_task_to_pcpu(s->pcpu);
+	kvm_vm_free(s->vm);
+	return s->nr_switches_end == s->nr_switches;
 }
 
 /* Breakpoints are the CPU's, so that switching tasks does not set them anew. */
@@ -319,69 +416,69 @@ static bool expect_hits(struct stay *s, uint64_t len, uint64_t offset, uint64_t 
 	return n == hits;
 }
 
-static void start_stay(struct stay *s, struct kvm_vm **vm)
+/* The breakpoint is there, as wide as it was set. */
+static bool try_set(struct stay *s, bool *loaded)
 {
-	struct kvm_vcpu *vcpu;
-	void *page;
-
-	page = mmap((void *)WATCHED, getpagesize(), PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_POPULATE, -1, 0);
-	TEST_ASSERT_EQ((uint64_t)page, WATCHED);
-
-	*vm = create(guest_stay, false, FEATURE_DEBUG_SWAP, 1, &vcpu);
-	*s = (struct stay) { .r.vcpu = vcpu, .pcpu = get_nprocs() - 1 };
-	kvm_pin_this_task_to_pcpu(s->pcpu);
-	TEST_ASSERT_EQ(run_vcpu(&s->r), UCALL_SYNC);
-	kvm_pin_this_task_to_pcpu(0);
-	pthread_create(&s->thread, NULL, stay_in_guest, s);
-	usleep(100000);
-}
-
-static void end_stay(struct stay *s)
-{
-	pthread_join(s->thread, NULL);
-	TEST_ASSERT(!s->r.error[0], "%s", s->r.error);
-	kvm_pin_this_task_to_pcpu(s->pcpu);
-}
-
-/* Set while the vCPU is loaded: the breakpoint is there, as wide as it was set. */
-static bool test_set_while_loaded(void)
-{
-	struct kvm_vm *vm;
-	struct stay s;
 	uint64_t n;
-	int fd;
 
-	start_stay(&s, &vm);
-	fd = breakpoint(-1, s.pcpu, (void *)WATCHED, RANGE);
-	end_stay(&s);
+	start_stay(s);
+	while_in_guest(s, set);
+	*loaded = end_stay(s);
 	write_often((uint8_t *)WATCHED);
 	write_often((uint8_t *)WATCHED + RANGE / 2);
 	write_often((uint8_t *)WATCHED + RANGE);
-	n = count(fd);
-	close(fd);
-	kvm_vm_free(vm);
+	n = count(s->fd);
+	clear(s);
 	if (n != 2 * NR_WRITES)
 		ksft_print_msg("%lu hits, not %d\n", n, 2 * NR_WRITES);
 	return n == 2 * NR_WRITES;
 }
 
-/* Cleared while the vCPU is loaded: the next one is not as wide. */
+/* The next breakpoint is not as wide. */
+static bool try_clear(struct stay *s, bool *loaded)
+{
+	bool good;
+
+	set(s);
+	start_stay(s);
+	while_in_guest(s, clear);
+	*loaded = end_stay(s);
+	good = expect_hits(s, HW_BREAKPOINT_LEN_1, RANGE / 2, 0);
+	good &= expect_hits(s, HW_BREAKPOINT_LEN_1, 0, NR_WRITES);
+	return good;
+}
+
+/*
+ * Whenever a vCPU is loaded KVM sees what there is, so that only one that is not
+ * loaded anew shows that a change is kept: this goes on until there was one.
+ */
+static bool until_loaded(bool (*try)(struct stay *s, bool *loaded))
+{
+	struct stay s = { .pcpu = get_nprocs() - 1 };
+	bool loaded = false, good = true;
+	void *page;
+	int i;
+
+	TEST_ASSERT(s.pcpu > 0, "The vCPU needs a CPU of its own");
+	page = mmap((void *)WATCHED, getpagesize(), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_POPULATE, -1, 0);
+	TEST_ASSERT_EQ((uint64_t)page, WATCHED);
+
+	for (i = 0; good && !loaded; i++) {
+		TEST_ASSERT(i < MAX_ATTEMPTS, "The vCPU was preempted each time");
+		good = try(&s, &loaded);
+	}
+	return good;
+}
+
+static bool test_set_while_loaded(void)
+{
+	return until_loaded(try_set);
+}
+
 static bool test_cleared_while_loaded(void)
 {
-	struct kvm_vm *vm;
-	struct stay s;
-	bool good;
-	int fd;
-
-	fd = breakpoint(-1, get_nprocs() - 1, (void *)WATCHED, RANGE);
-	start_stay(&s, &vm);
-	close(fd);
-	end_stay(&s);
-	good = expect_hits(&s, HW_BREAKPOINT_LEN_1, RANGE / 2, 0);
-	good &= expect_hits(&s, HW_BREAKPOINT_LEN_1, 0, NR_WRITES);
-	kvm_vm_free(vm);
-	return good;
+	return until_loaded(try_clear);
 }
 
 /* A vCPU whose state is protected has no debug registers for userspace to set. */
