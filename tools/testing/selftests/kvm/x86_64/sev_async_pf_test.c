@@ -190,7 +190,8 @@ static int take_pages_away(struct kvm_vm *vm)
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
 	struct uffdio_api api = { .api = UFFD_API };
-	int fd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	/* poll() takes no other. */
+	int fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 
 	TEST_ASSERT(fd >= 0, "userfaultfd: %s", strerror(errno));
 	TEST_ASSERT(!ioctl(fd, UFFDIO_API, &api), "UFFDIO_API: %s", strerror(errno));
@@ -248,7 +249,7 @@ static bool wait_until_missed(int fd, const struct runner *r, int page)
 	struct uffd_msg msg;
 
 	poll(pfds, ARRAY_SIZE(pfds), -1);
-	if (!pfds[0].revents)
+	if (!(pfds[0].revents & POLLIN))
 		return false;
 
 	TEST_ASSERT(read(fd, &msg, sizeof(msg)) == sizeof(msg), "userfaultfd: %s",
