@@ -15,7 +15,7 @@ spec = importlib.util.spec_from_loader("guest", loader)
 guest = importlib.util.module_from_spec(spec)
 loader.exec_module(guest)
 
-BOOT = ["cpus 4", "kernel 7.3.4", "worked 4", "stacks 4", "hotplugged 30", "report UkVQT1JU"]
+BOOT = ["cpus 4", "kernel 7.3.4", "worked 4", "stacks 4", "hotplugged 3", "report UkVQT1JU"]
 
 
 def console(name, first=(), second=None, watched="watched 12"):
@@ -24,7 +24,10 @@ def console(name, first=(), second=None, watched="watched 12"):
     lines = [l for l in [memory] + BOOT + [watched, "end"] if l not in first]
     if second is not None:
         lines += ["again"] + [l for l in [memory] + BOOT + ["end"] if l not in second]
-    return ["[    1.5] guest: " + l for l in lines]
+    rounds = guest.KINDS[name].rounds(0)
+    lines = ["[    1.5] guest: " + l for l in lines]
+    return [lines[0]] + [l.replace("hotplugged 3", "hotplugged %d" % (3 * rounds))
+                         if n < 7 else l for n, l in enumerate(lines[1:])]
 
 
 class Accepting:
@@ -38,7 +41,7 @@ def judge(name, lines, status=0):
         g.feed(line)
     g.status = status
     g.verify(Accepting())
-    return g.problem(10)
+    return g.problem(0)
 
 
 class Boots(unittest.TestCase):
@@ -77,6 +80,18 @@ class Boots(unittest.TestCase):
     def test_complaint(self):
         lines = console("sev-snp") + ["guest: complaint [ 1.0] BUG: x"]
         self.assertIn("BUG", judge("sev-snp", lines))
+
+
+class Hotplug(unittest.TestCase):
+    def test_how_often(self):
+        self.assertEqual([guest.KINDS["sev-snp-next"].rounds(n, b) for n, b in
+                          ((0, 0), (3, 0), (0, 1))], [10, 3, 1])
+        self.assertEqual([guest.KINDS[k].rounds(20) for k in ("plain", "sev-snp")], [20, 1])
+
+    def test_one_too_few(self):
+        lines = [l.replace("hotplugged 30", "hotplugged 29")
+                 for l in console("sev-snp-next", second=())]
+        self.assertIn("29, not 30", judge("sev-snp-next", lines))
 
 
 class Watchpoint(unittest.TestCase):
