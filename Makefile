@@ -10,7 +10,7 @@ vars := T KERNEL KASAN CMD ADD SNP SMP MEM BENCH BENCH_GATE
 $(foreach v,$(vars),$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))$(eval export $(v))))
 
 #: the two commands of the README (./run and ./test install what they need)
-run: setup        # boot the emulated host, launch Debian as a SEV-ES guest in it
+run: setup        # boot the emulated host, launch Debian in it, as each kind of guest
 	@testbed/guest
 test: setup       # every test of every rung, KTAP; T="name glob*" KERNEL=base
 	@testbed/test
