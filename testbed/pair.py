@@ -33,6 +33,7 @@ class Pair:
 
     def __init__(self, variant, scripts, files=(), name="pair", **host):
         self.hosts = {}
+        self.died = None        # the first that did, before its end
         ends = dict(zip(SIDES, socket.socketpair()))
         self.ends = ends
         for side in SIDES:
@@ -57,11 +58,15 @@ class Pair:
         try:
             host.run(limit, (lambda line: on_line(side, line)) if on_line else None)
         finally:
-            process = self.hosts[other(side)].process
-            if host.status is None and process and process.poll() is None:
-                self.hosts[other(side)].lines.append(
-                    "# testbed: the other host has died, killed")
-                process.kill()
+            if host.status is None and not self.died:
+                self.died = side
+                self.kill(other(side))
+
+    def kill(self, side):
+        process = self.hosts[side].process
+        if process and process.poll() is None:
+            self.hosts[side].lines.append("# testbed: the other host has died, killed")
+            process.kill()
 
     def cleanup(self):
         for end in self.ends.values():

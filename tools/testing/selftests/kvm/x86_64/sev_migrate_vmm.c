@@ -88,7 +88,7 @@ void sev_migrate_die(const char *fmt, ...)
 	_exit(1);
 }
 
-const char *sev_migrate_fw_name(uint32_t fw)
+static const char *fw_name(uint32_t fw)
 {
 	switch (fw) {
 	case SEV_RET_INVALID_PLATFORM_STATE:	return "INVALID_PLATFORM_STATE";
@@ -107,15 +107,14 @@ const char *sev_migrate_fw_name(uint32_t fw)
 	}
 }
 
-const char *sev_migrate_error(int error, uint32_t fw)
+const char *sev_migrate_error(char text[SEV_MIGRATE_ERROR_LEN], int error, uint32_t fw)
 {
-	static char text[128];
-
 	if (error == -EIO)
-		snprintf(text, sizeof(text), "refused by the firmware, %s (%#x)",
-			 sev_migrate_fw_name(fw), fw);
+		snprintf(text, SEV_MIGRATE_ERROR_LEN, "refused by the firmware, %s (%#x)",
+			 fw_name(fw), fw);
 	else
-		snprintf(text, sizeof(text), "%s", error ? strerror(-error) : "that all is well");
+		snprintf(text, SEV_MIGRATE_ERROR_LEN, "%s",
+			 error ? strerror(-error) : "that all is well");
 	return text;
 }
 
@@ -126,7 +125,7 @@ static void __noreturn __printf(1, 2) usage(const char *fmt, ...)
 	va_start(ap, fmt);
 	fprintf(stderr, "error: ");
 	vfprintf(stderr, fmt, ap);
-	fprintf(stderr, "\n\n%s", usage_text);
+	fprintf(stderr, "; --help says more\n");
 	va_end(ap);
 	exit(2);
 }
@@ -202,7 +201,7 @@ static void set_option(struct sev_migrate_options *o, int c)
 		printf("%s", usage_text);
 		exit(0);
 	default:
-		fprintf(stderr, "\n%s", usage_text);
+		/* getopt_long() has said what is wrong. */
 		exit(2);
 	}
 }

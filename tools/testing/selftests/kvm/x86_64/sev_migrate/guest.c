@@ -64,12 +64,12 @@ static uint64_t next_word(uint64_t word)
 /* The sum of what is written */
 static uint64_t write_page(uint32_t page, uint32_t version)
 {
-	volatile uint64_t *p = page_of(page);
 	uint64_t word = first_word(page, version), sum = 0;
+	uint64_t *p = page_of(page);
 	int i;
 
 	for (i = 0; i < PAGE_WORDS; i++) {
-		p[i] = word;
+		WRITE_ONCE(p[i], word);
 		sum += word;
 		word = next_word(word);
 	}
@@ -78,8 +78,8 @@ static uint64_t write_page(uint32_t page, uint32_t version)
 
 static uint32_t read_page(uint32_t page, uint64_t *sum)
 {
-	volatile uint64_t *p = page_of(page);
-	uint64_t word = p[0];
+	uint64_t *p = page_of(page);
+	uint64_t word = READ_ONCE(p[0]), version = word >> 32;
 	int i;
 
 	*sum = 0;
@@ -87,12 +87,12 @@ static uint32_t read_page(uint32_t page, uint64_t *sum)
 		return SEV_MIGRATE_TORN;
 
 	for (i = 0; i < PAGE_WORDS; i++) {
-		if (p[i] != word)
+		if (READ_ONCE(p[i]) != word)
 			return SEV_MIGRATE_TORN;
 		*sum += word;
 		word = next_word(word);
 	}
-	return p[0] >> 32 == versions[page] ? SEV_MIGRATE_GOOD : SEV_MIGRATE_STALE;
+	return version == versions[page] ? SEV_MIGRATE_GOOD : SEV_MIGRATE_STALE;
 }
 
 static void tell(uint16_t port, uint32_t value)

@@ -6,6 +6,7 @@
  *   guest.c        the guest: it watches its memory, and counts
  *   run.c          vCPU threads, and what the guest asks of the host
  *   source.c       sends
+ *   line.c         its end of the line
  *   destination.c  receives
  *   damage.c       what to flip bits of, on demand
  */
@@ -62,8 +63,9 @@ void __noreturn __printf(1, 2) sev_migrate_die(const char *fmt, ...);
 /* A line, unless there was one a moment ago */
 void __printf(1, 2) sev_migrate_progress(const char *fmt, ...);
 void __printf(1, 2) sev_migrate_say(const char *fmt, ...);
-const char *sev_migrate_fw_name(uint32_t fw);
-const char *sev_migrate_error(int error, uint32_t fw);
+/* In @text, which is returned */
+#define SEV_MIGRATE_ERROR_LEN	80
+const char *sev_migrate_error(char text[SEV_MIGRATE_ERROR_LEN], int error, uint32_t fw);
 
 /*
  * guest.c
@@ -80,12 +82,14 @@ uint64_t sev_migrate_work_gpa(void);
 struct sev_migrate_cpu {
 	struct kvm_vcpu *vcpu;
 	pthread_t thread;
-	volatile bool stop;
-	volatile bool done;		/* the check has a result */
-	volatile uint32_t order;
-	volatile uint32_t result;
-	volatile uint64_t count;	/* as the vCPU has said last */
-	volatile uint32_t pause;	/* microseconds, each STEP */
+	bool stop;
+	/* Written by the thread; done comes after result. */
+	bool done;
+	uint32_t result;
+	uint64_t count;			/* as the vCPU has said last */
+	/* Read by the thread */
+	uint32_t order;
+	uint32_t pause;			/* microseconds, each STEP */
 };
 
 struct sev_migrate_run {
@@ -96,6 +100,10 @@ struct sev_migrate_run {
 void sev_migrate_start(struct sev_migrate_run *run);
 /* All vCPUs out of KVM_RUN, and what they asked for answered */
 void sev_migrate_stop(struct sev_migrate_run *run);
+bool sev_migrate_done(const struct sev_migrate_cpu *cpu);
+/* What all have rewritten so far */
+uint64_t sev_migrate_count(const struct sev_migrate_run *run);
+void sev_migrate_pause(struct sev_migrate_run *run, uint32_t microseconds);
 /* Until each vCPU has rewritten @pages more */
 void sev_migrate_await(struct sev_migrate_run *run, uint64_t pages);
 /* Have the guest, which runs, look at all of its memory; then stop it. */

@@ -34,13 +34,16 @@ const char *sev_migrate_result(uint32_t result)
 static void take_count(struct sev_migrate_cpu *cpu, uint32_t count)
 {
 	uint64_t next = cpu->count + SEV_MIGRATE_STEP;
+	uint32_t pause;
 
 	if ((uint32_t)next != count)
-		sev_migrate_die("vCPU %u says that it rewrote %u pages where %u come next: not all of its state is here",
+		sev_migrate_die("vCPU %u counts to %u, not to %u: some of its state is lost",
 				cpu->vcpu->id, count, (uint32_t)next);
-	cpu->count = next;
-	if (cpu->pause)
-		usleep(cpu->pause);
+
+	__atomic_store_n(&cpu->count, next, __ATOMIC_RELEASE);
+	pause = __atomic_load_n(&cpu->pause, __ATOMIC_RELAXED);
+	if (pause)
+		usleep(pause);
 }
 
 static void handle_exit(struct sev_migrate_cpu *cpu)
@@ -57,11 +60,11 @@ static void handle_exit(struct sev_migrate_cpu *cpu)
 		take_count(cpu, *data);
 		break;
 	case SEV_MIGRATE_PORT_ORDER:
-		*data = __atomic_exchange_n(&cpu->order, SEV_MIGRATE_GO_ON, __ATOMIC_SEQ_CST);
+		*data = __atomic_exchange_n(&cpu->order, SEV_MIGRATE_GO_ON, __ATOMIC_ACQ_REL);
 		break;
 	case SEV_MIGRATE_PORT_RESULT:
 		cpu->result = *data;
-		cpu->done = true;
+		__atomic_store_n(&cpu->done, true, __ATOMIC_RELEASE);
 		break;
 	default:
 		sev_migrate_die("vCPU %u: the guest asks for port %#x: it has died of an exception",
@@ -73,7 +76,7 @@ static void *run_vcpu(void *arg)
 {
 	struct sev_migrate_cpu *cpu = arg;
 
-	while (!cpu->stop) {
+	while (!__atomic_load_n(&cpu->stop, __ATOMIC_ACQUIRE)) {
 		if (!__vcpu_run(cpu->vcpu))
 			handle_exit(cpu);
 		else if (errno != EINTR)
@@ -104,7 +107,7 @@ void sev_migrate_stop(struct sev_migrate_run *run)
 	struct sev_migrate_cpu *cpu;
 
 	for (cpu = run->cpus; cpu < &run->cpus[run->nr]; cpu++) {
-		cpu->stop = true;
+		__atomic_store_n(&cpu->stop, true, __ATOMIC_RELEASE);
 		cpu->vcpu->run->immediate_exit = 1;
 		pthread_kill(cpu->thread, SIGUSR1);
 		pthread_join(cpu->thread, NULL);
@@ -112,16 +115,43 @@ void sev_migrate_stop(struct sev_migrate_run *run)
 	}
 }
 
-void sev_migrate_await(struct sev_migrate_run *run, uint64_t pages)
+bool sev_migrate_done(const struct sev_migrate_cpu *cpu)
 {
-	uint64_t until[SEV_WIRE_VCPUS];
+	return __atomic_load_n(&cpu->done, __ATOMIC_ACQUIRE);
+}
+
+uint64_t sev_migrate_count(const struct sev_migrate_run *run)
+{
+	uint64_t sum = 0;
 	uint32_t i;
 
 	for (i = 0; i < run->nr; i++)
-		until[i] = run->cpus[i].count + pages;
+		sum += __atomic_load_n(&run->cpus[i].count, __ATOMIC_ACQUIRE);
+	return sum;
+}
+
+void sev_migrate_pause(struct sev_migrate_run *run, uint32_t microseconds)
+{
+	uint32_t i;
+
 	for (i = 0; i < run->nr; i++)
-		while (run->cpus[i].count < until[i] && !run->cpus[i].done)
+		__atomic_store_n(&run->cpus[i].pause, microseconds, __ATOMIC_RELAXED);
+}
+
+void sev_migrate_await(struct sev_migrate_run *run, uint64_t pages)
+{
+	uint64_t until[SEV_WIRE_VCPUS];
+	struct sev_migrate_cpu *cpu;
+	uint32_t i;
+
+	for (i = 0; i < run->nr; i++)
+		until[i] = __atomic_load_n(&run->cpus[i].count, __ATOMIC_ACQUIRE) + pages;
+	for (i = 0; i < run->nr; i++) {
+		cpu = &run->cpus[i];
+		while (__atomic_load_n(&cpu->count, __ATOMIC_ACQUIRE) < until[i] &&
+		       !sev_migrate_done(cpu))
 			usleep(1000);
+	}
 }
 
 uint32_t sev_migrate_check(struct sev_migrate_run *run)
@@ -130,14 +160,15 @@ uint32_t sev_migrate_check(struct sev_migrate_run *run)
 
 	/* One that has found something is done already. */
 	for (i = 0; i < run->nr; i++)
-		run->cpus[i].order = SEV_MIGRATE_CHECK;
+		__atomic_store_n(&run->cpus[i].order, SEV_MIGRATE_CHECK, __ATOMIC_RELEASE);
 	for (i = 0; i < run->nr; i++) {
-		while (!run->cpus[i].done)
+		while (!sev_migrate_done(&run->cpus[i]))
 			usleep(1000);
 		if (run->cpus[i].result != SEV_MIGRATE_GOOD)
 			result = run->cpus[i].result;
-		run->cpus[i].done = false;
 	}
 	sev_migrate_stop(run);
+	for (i = 0; i < run->nr; i++)
+		run->cpus[i].done = false;
 	return result;
 }
