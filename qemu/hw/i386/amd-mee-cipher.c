@@ -14,45 +14,82 @@
 #include "hw/i386/amd-mee-cipher.h"
 
 struct MeeCipher {
-    QCryptoCipher *xts;
+    QCryptoCipher *data;
+    QCryptoCipher *tweak;
 };
+
+/* The mode is done here, as a page at a time is what a cipher is fast with. */
+static QCryptoCipher *new_aes(const uint8_t *key)
+{
+    return qcrypto_cipher_new(QCRYPTO_CIPHER_ALGO_AES_128,
+                              QCRYPTO_CIPHER_MODE_ECB, key,
+                              AMD_MEE_KEY_SIZE / 2, &error_abort);
+}
 
 MeeCipher *mee_cipher_new(const uint8_t key[AMD_MEE_KEY_SIZE])
 {
     MeeCipher *c = g_new0(MeeCipher, 1);
 
-    c->xts = qcrypto_cipher_new(QCRYPTO_CIPHER_ALGO_AES_128,
-                                QCRYPTO_CIPHER_MODE_XTS,
-                                key, AMD_MEE_KEY_SIZE, &error_abort);
+    c->data = new_aes(key);
+    c->tweak = new_aes(key + AMD_MEE_KEY_SIZE / 2);
     return c;
 }
 
 void mee_cipher_free(MeeCipher *c)
 {
     if (c) {
-        qcrypto_cipher_free(c->xts);
+        qcrypto_cipher_free(c->data);
+        qcrypto_cipher_free(c->tweak);
         g_free(c);
     }
 }
 
-static void set_tweak(MeeCipher *c, hwaddr pa)
-{
-    uint8_t iv[16] = { 0 };
+#define PAGE_WORDS (MEE_PAGE_SIZE / sizeof(uint64_t))
 
-    stq_le_p(iv, pa >> MEE_PAGE_BITS);
-    qcrypto_cipher_setiv(c->xts, iv, sizeof(iv), &error_abort);
+/* For each block, the one before times x in GF(2^128) */
+static void make_tweaks(MeeCipher *c, hwaddr pa, uint64_t *tweaks)
+{
+    uint64_t unit[2] = { cpu_to_le64(pa >> MEE_PAGE_BITS) };
+    uint64_t low, high;
+
+    qcrypto_cipher_encrypt(c->tweak, unit, unit, sizeof(unit), &error_abort);
+    low = le64_to_cpu(unit[0]);
+    high = le64_to_cpu(unit[1]);
+    for (int i = 0; i < PAGE_WORDS; i += 2) {
+        uint64_t carry = high >> 63;
+
+        tweaks[i] = cpu_to_le64(low);
+        tweaks[i + 1] = cpu_to_le64(high);
+        high = high << 1 | low >> 63;
+        low = low << 1 ^ carry * 0x87;
+    }
+}
+
+static void add_tweaks(uint8_t *page, const uint64_t *tweaks)
+{
+    for (int i = 0; i < PAGE_WORDS; i++) {
+        stq_he_p(page + 8 * i, ldq_he_p(page + 8 * i) ^ tweaks[i]);
+    }
 }
 
 void mee_cipher_encrypt(MeeCipher *c, hwaddr pa, uint8_t *page)
 {
-    set_tweak(c, pa);
-    qcrypto_cipher_encrypt(c->xts, page, page, MEE_PAGE_SIZE, &error_abort);
+    uint64_t tweaks[PAGE_WORDS];
+
+    make_tweaks(c, pa, tweaks);
+    add_tweaks(page, tweaks);
+    qcrypto_cipher_encrypt(c->data, page, page, MEE_PAGE_SIZE, &error_abort);
+    add_tweaks(page, tweaks);
 }
 
 void mee_cipher_decrypt(MeeCipher *c, hwaddr pa, uint8_t *page)
 {
-    set_tweak(c, pa);
-    qcrypto_cipher_decrypt(c->xts, page, page, MEE_PAGE_SIZE, &error_abort);
+    uint64_t tweaks[PAGE_WORDS];
+
+    make_tweaks(c, pa, tweaks);
+    add_tweaks(page, tweaks);
+    qcrypto_cipher_decrypt(c->data, page, page, MEE_PAGE_SIZE, &error_abort);
+    add_tweaks(page, tweaks);
 }
 
 /* CRC-64 with ECMA-182's polynomial, eight bytes a step */
