@@ -23,7 +23,7 @@ TROUBLE = re.compile(
     r"general protection fault|Kernel panic|INFO: (task|rcu_)|rcu: INFO|"
     r"possible recursive locking|lock held when returning|"
     r"unable to handle (page fault|kernel)|soft lockup|RMP violation|"
-    r"refcount_t:|list_(add|del) corruption|UBSAN:|KASAN:|Call Trace:)")
+    r"Leaking PFN|refcount_t:|list_(add|del) corruption|UBSAN:|KASAN:|Call Trace:)")
 
 
 # Features of the CPU model that TCG would only warn about.

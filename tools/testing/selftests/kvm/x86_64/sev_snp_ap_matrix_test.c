@@ -417,11 +417,9 @@ static bool run(const struct sev_subtest *t)
 
 #define STRICT	(KVM_X86_SNP_AP_STRICT | KVM_X86_SNP_AP_STOPPED)
 
-#define NORMAL_ROW(state)						\
-	{ #state, run, &(const struct row){ enter_##state } }
-
 #define ROW(state)							\
-	NORMAL_ROW(state),						\
+	{ #state, run, &(const struct row){ enter_##state } }
+#define STRICT_ROW(state)						\
 	{ #state "_strict", run, &(const struct row){ enter_##state, STRICT } }
 
 static const struct sev_subtest subtests[] = {
@@ -435,8 +433,21 @@ static const struct sev_subtest subtests[] = {
 	ROW(destroyed),
 	ROW(launched_destroyed),
 	ROW(never_run_pending),
-	NORMAL_ROW(live_pending),	/* which strict mode does not let happen */
+	ROW(live_pending),
 	ROW(destroyed_pending),
+
+	/* Where there is no live_pending. */
+	STRICT_ROW(never_run),
+	STRICT_ROW(uninitialized),
+	STRICT_ROW(init_received),
+	STRICT_ROW(launched),
+	STRICT_ROW(live),
+	STRICT_ROW(halted),
+	STRICT_ROW(held),
+	STRICT_ROW(destroyed),
+	STRICT_ROW(launched_destroyed),
+	STRICT_ROW(never_run_pending),
+	STRICT_ROW(destroyed_pending),
 };
 
 int main(int argc, char *argv[])

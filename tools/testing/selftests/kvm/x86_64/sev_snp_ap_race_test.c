@@ -46,12 +46,17 @@
 #define MEM_GPA		SZ_4G
 
 #define SHORT_ROUNDS	300
+#define MAX_RESPITE	200		/* exits */
 #define REUSED_SIZE	SZ_256M
+
+/* More often, and nothing else would happen. */
+#define DISTURB_US	1000
 
 /* What takes longer than this, besides two rounds a second, hangs. */
 #define TIMEOUT_SECONDS	60
 
-#define SYNC_CREATORS_DONE	1
+#define SYNC_FIRST_LIFE		1
+#define SYNC_CREATORS_DONE	2
 
 /*
  * Written by the host.
@@ -209,9 +214,24 @@ static void disturb(struct creator *c)
 		sev_snp_guest_kick(VICTIM);
 }
 
+/*
+ * Without a respite now and then no vCPU would come to live, for it takes longer to
+ * start one than to destroy it.
+ */
+static void wait_a_while(struct creator *c)
+{
+	uint64_t before = READ_ONCE(nr_lives);
+	uint32_t n = random_below(c, MAX_RESPITE);
+
+	while (n-- && READ_ONCE(nr_lives) == before)
+		sev_ghcb_msr_call(SEV_GHCB_MSR_HV_FT_REQ);
+}
+
 static void one_round(struct creator *c)
 {
 	int page = ffs(~c->used & (BIT(NR_PAGES) - 1)) - 1;
+
+	wait_a_while(c);
 
 	switch (random_below(c, 4)) {
 	case 0:
@@ -232,7 +252,7 @@ static void one_round(struct creator *c)
 
 static void wait_for(uint64_t *p, uint64_t value)
 {
-	while (READ_ONCE(*p) != value)
+	while (READ_ONCE(*p) < value)
 		cpu_relax();
 }
 
@@ -242,18 +262,30 @@ static void enable_x2apic(void)
 	      MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE);
 }
 
-static void guest_creator(uint32_t id)
+static void validate(uint32_t id)
 {
-	struct creator c = { .id = id, .rng = &rngs[id] };
+	sev_snp_validate(&mem, (1 + id * NR_PAGES) * PAGE_SIZE, NR_PAGES * PAGE_SIZE, true);
+}
+
+static void guest_rounds(struct creator *c)
+{
 	uint64_t i;
 
-	enable_x2apic();
-	sev_snp_validate(&mem, (1 + id * NR_PAGES) * PAGE_SIZE, NR_PAGES * PAGE_SIZE, true);
 	for (i = 0; i < nr_rounds; i++)
-		one_round(&c);
+		one_round(c);
 	/* Pages that another one's request has released are the guest's as well. */
-	destroy(&c);
+	destroy(c);
 	__atomic_fetch_add(&nr_done, 1, __ATOMIC_RELAXED);
+}
+
+static void guest_other(uint32_t id)
+{
+	struct creator c = { .id = id, .rng = &rngs[id] };
+
+	wait_for(&nr_done, 1);
+	enable_x2apic();
+	validate(id);
+	guest_rounds(&c);
 }
 
 /* The first one is there before the others, and stays longer. */
@@ -262,17 +294,23 @@ static void guest_first(void)
 	struct creator c = { .id = 0, .rng = &rngs[0] };
 	uint64_t launch_runs;
 
+	enable_x2apic();
+	validate(0);
 	destroy(&c);
 	launch_runs = READ_ONCE(nr_launch_runs);
+	create(&c, 0, victim);
+	wait_for(&nr_lives, 1);
+	destroy(&c);
+
+	GUEST_SYNC(SYNC_FIRST_LIFE);
 	WRITE_ONCE(nr_done, 1);
-	guest_creator(0);
+	guest_rounds(&c);
 	wait_for(&nr_done, NR_CREATORS + 1);
 	GUEST_SYNC(SYNC_CREATORS_DONE);
 
 	GUEST_ASSERT_EQ(READ_ONCE(nr_launch_runs), launch_runs);
 	GUEST_PRINTF("%lu lives, %lu NMIs, %lu requests refused\n", nr_lives, nr_nmis,
 		     nr_refused);
-	GUEST_ASSERT(nr_lives);
 	create(&c, 0, victim_done);
 	GUEST_DONE();
 }
@@ -287,9 +325,7 @@ static void guest_code(uint32_t id)
 	}
 	if (!id)
 		guest_first();
-	while (!READ_ONCE(nr_done))
-		cpu_relax();
-	guest_creator(id);
+	guest_other(id);
 	GUEST_DONE();
 }
 
@@ -301,6 +337,7 @@ struct race {
 	struct sev_snp_runner runners[NR_VCPUS];
 	pthread_t threads[NR_VCPUS], states, msis;
 	sem_t ended;
+	bool disturbed;
 	bool stop_disturbing;
 	bool give_up;
 	uint64_t nr_states, nr_refused, nr_msis;
@@ -329,6 +366,7 @@ static void set_state(struct guest_random_state *rng)
 	};
 	struct sev_snp_runner *r = &race.runners[VICTIM];
 
+	/* What it does not take is up to which vCPU was first. */
 	if (!__vcpu_ioctl(r->vcpu, KVM_SET_MP_STATE, &state))
 		race.nr_states++;
 	else if (errno == EINVAL)
@@ -351,7 +389,7 @@ static void *disturb_states(void *arg)
 			__vcpu_ioctl(vcpu, KVM_NMI, NULL);
 		__vcpu_ioctl(vcpu, KVM_GET_MP_STATE, &state);
 		pause_victim(false);
-		usleep(100);
+		usleep(DISTURB_US);
 	}
 	return NULL;
 }
@@ -367,13 +405,24 @@ static void *disturb_msis(void *arg)
 		msi.data = modes[guest_random_u32(&rng) % ARRAY_SIZE(modes)];
 		__vm_ioctl(race.snp.vm, KVM_SIGNAL_MSI, &msi);
 		race.nr_msis++;
-		usleep(100);
+		usleep(DISTURB_US);
 	}
 	return NULL;
 }
 
+static void start_disturbing(void)
+{
+	race.disturbed = true;
+	pthread_create(&race.states, NULL, disturb_states, NULL);
+	pthread_create(&race.msis, NULL, disturb_msis, NULL);
+}
+
 static void stop_disturbing(void)
 {
+	if (!race.disturbed)
+		return;
+
+	race.disturbed = false;
 	WRITE_ONCE(race.stop_disturbing, true);
 	pthread_join(race.states, NULL);
 	pthread_join(race.msis, NULL);
@@ -381,7 +430,10 @@ static void stop_disturbing(void)
 
 static void on_sync(struct sev_snp_runner *r, struct ucall *uc)
 {
-	stop_disturbing();
+	if (uc->args[1] == SYNC_FIRST_LIFE)
+		start_disturbing();
+	else
+		stop_disturbing();
 }
 
 /*
@@ -447,17 +499,16 @@ static bool run_race(unsigned int seconds)
 		race.runners[i].sync = on_sync;
 		pthread_create(&race.threads[i], NULL, run_vcpu, &race.runners[i]);
 	}
-	pthread_create(&race.states, NULL, disturb_states, NULL);
-	pthread_create(&race.msis, NULL, disturb_msis, NULL);
-
 	ok = wait_for_vcpus(seconds);
-	if (!READ_ONCE(race.stop_disturbing))
-		stop_disturbing();
 	if (!ok)
 		give_up();
 
-	for (i = 0; i < NR_VCPUS; i++) {
+	for (i = 0; i < VICTIM; i++)
 		pthread_join(race.threads[i], NULL);
+	stop_disturbing();
+	pthread_join(race.threads[VICTIM], NULL);
+
+	for (i = 0; i < NR_VCPUS; i++) {
 		if (race.runners[i].terminated)
 			sev_snp_fail(&race.runners[i], "terminated with 0x%lx",
 				     race.runners[i].term_data);

@@ -50,7 +50,7 @@ static struct sev_snp_errand *errands;
 void sev_snp_serve(uint64_t tag)
 {
 	struct sev_snp_errand *e = &errands[sev_ghcb_this_cpu()->vcpu_id];
-	uint64_t (*fn)(uint64_t, uint64_t, uint64_t, uint64_t);
+	uint64_t (*fn)(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3);
 
 	for (;;) {
 		GUEST_SYNC(tag);
