@@ -45,7 +45,7 @@
 #define MEM_SLOT	10
 #define MEM_GPA		SZ_4G
 
-#define SHORT_ROUNDS	300
+#define SHORT_ROUNDS	200
 #define MAX_RESPITE	200		/* exits */
 #define REUSED_SIZE	SZ_256M
 
@@ -309,7 +309,7 @@ static void guest_first(void)
 	GUEST_SYNC(SYNC_CREATORS_DONE);
 
 	GUEST_ASSERT_EQ(READ_ONCE(nr_launch_runs), launch_runs);
-	GUEST_PRINTF("%lu lives, %lu NMIs, %lu requests refused\n", nr_lives, nr_nmis,
+	GUEST_PRINTF("%lu lives, %lu NMIs, %lu requests refused", nr_lives, nr_nmis,
 		     nr_refused);
 	create(&c, 0, victim_done);
 	GUEST_DONE();
