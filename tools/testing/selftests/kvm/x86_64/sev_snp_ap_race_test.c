@@ -16,7 +16,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,7 +46,6 @@
 
 #define SHORT_ROUNDS	200
 #define MAX_RESPITE	200		/* exits */
-#define REUSED_SIZE	SZ_256M
 
 /* More often, and nothing else would happen. */
 #define DISTURB_US	1000
@@ -520,20 +518,6 @@ static bool run_race(unsigned int seconds)
 }
 
 /*
- * Host: the memory afterwards.
- */
-/* One that is still the guest's faults upon the host's write. */
-static void reuse_memory(void)
-{
-	void *p = mmap(NULL, REUSED_SIZE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	TEST_ASSERT(p != MAP_FAILED, "mmap() failed");
-	memset(p, 0x5a, REUSED_SIZE);
-	munmap(p, REUSED_SIZE);
-}
-
-/*
  * Host: the VM.
  */
 struct how {
@@ -595,8 +579,6 @@ static bool run(const struct sev_subtest *t)
 	ksft_print_msg("%lu states set, %lu refused, %lu MSIs\n", race.nr_states,
 		       race.nr_refused, race.nr_msis);
 	sev_snp_free(&race.snp);
-
-	reuse_memory();
 	return ok & sev_snp_nothing_leaked(log);
 }
 

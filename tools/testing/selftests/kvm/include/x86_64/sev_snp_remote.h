@@ -152,8 +152,8 @@ void sev_snp_remote_expect_destroyed(struct sev_snp_remote *r, uint32_t id,
 				     const char *when);
 
 /*
- * The kernel's log from here on must not say that it had to set pages aside which
- * it could not take back from a guest.  To be called when the VM is gone.
+ * When a VM is gone its memory must be of use to the host again, and the kernel's
+ * log must not say that any of it had to be set aside.  Open the log before.
  */
 int sev_snp_open_log(void);
 bool sev_snp_nothing_leaked(int log);

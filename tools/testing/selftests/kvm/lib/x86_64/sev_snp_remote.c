@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +31,11 @@
 #include "ucall_common.h"
 
 #define STACK_SIZE	(4 * PAGE_SIZE)
+
+#define LOG_MARK	"selftest: the VM is gone"
+
+/* More than a VM of these has, to get some of it whatever was freed since. */
+#define REUSED_SIZE	SZ_128M
 
 #define MEM_SLOT	10
 #define MEM_GPA		SZ_4G
@@ -468,18 +474,30 @@ void sev_snp_remote_expect_destroyed(struct sev_snp_remote *r, uint32_t id,
 }
 
 /*
- * Host side: the kernel's log.
+ * Host side: the memory afterwards.
  */
 int sev_snp_open_log(void)
 {
-	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	int log = open("/dev/kmsg", O_RDWR | O_NONBLOCK);
 
 	TEST_ASSERT(log >= 0, "/dev/kmsg: %s", strerror(errno));
 	lseek(log, 0, SEEK_END);
 	return log;
 }
 
-bool sev_snp_nothing_leaked(int log)
+/* A page that is still the guest's faults upon the host's write. */
+static void reuse_memory(void)
+{
+	void *p = mmap(NULL, REUSED_SIZE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	TEST_ASSERT(p != MAP_FAILED, "mmap() failed");
+	memset(p, 0x5a, REUSED_SIZE);
+	munmap(p, REUSED_SIZE);
+}
+
+/* Up to the mark, which is there to see that the log has been read. */
+static bool is_log_good(int log)
 {
 	char line[8192];
 	bool ok = true;
@@ -488,11 +506,26 @@ bool sev_snp_nothing_leaked(int log)
 	/* One line at a time; EPIPE says that lines were overwritten. */
 	while ((n = read(log, line, sizeof(line) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
 		line[n < 0 ? 0 : n] = 0;
+		if (strstr(line, LOG_MARK))
+			return ok;
 		if (strstr(line, "Leaking")) {
 			ksft_print_msg("%s", line);
 			ok = false;
 		}
 	}
+	ksft_print_msg("The kernel's log does not have what was written to it\n");
+	return false;
+}
+
+bool sev_snp_nothing_leaked(int log)
+{
+	/* Without the newline more might follow, and nobody could read it yet. */
+	static const char mark[] = LOG_MARK "\n";
+	bool ok;
+
+	reuse_memory();
+	TEST_ASSERT_EQ(write(log, mark, strlen(mark)), strlen(mark));
+	ok = is_log_good(log);
 	close(log);
 	return ok;
 }
