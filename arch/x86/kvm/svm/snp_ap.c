@@ -229,6 +229,10 @@ static int do_create_on_init(struct kvm_vcpu *target, const struct snp_ap_req *r
 	if (ret)
 		return ret;
 
+	/* An INIT that has been in vain so far is not the one to wait for. */
+	if (!snp_ap_can_init(vcpu_ap(target)))
+		forget_init_sipi(target);
+
 	lock_aps(kvm);
 	snp_ap_create_on_init(vcpu_ap(target), req);
 	unlock_aps(kvm);
@@ -487,6 +491,8 @@ bool sev_snp_init_signal_blocked(struct kvm_vcpu *vcpu)
 	if (vcpu->arch.mp_state == KVM_MP_STATE_INIT_RECEIVED)
 		return false;
 
+	/* Not ap_lock(): this is asked on the brink of sleep. */
+	guard(read_lock)(&vcpu->kvm->mmu_lock);
 	return !snp_ap_can_init(vcpu_ap(vcpu));
 }
 
