@@ -15,12 +15,6 @@
 #include "sev_ghcb.h"
 #include "sev_snp.h"
 
-#ifndef KVM_CAP_X86_SNP_AP
-#define KVM_CAP_X86_SNP_AP	300
-#define KVM_X86_SNP_AP_STRICT	BIT_ULL(0)
-#define KVM_X86_SNP_AP_STOPPED	BIT_ULL(1)
-#endif
-
 /* A call that the host wants of a vCPU, in memory that they share. */
 struct sev_snp_errand {
 	uint64_t fn;
