@@ -40,6 +40,8 @@ MUTANTS = [
     ("snp_ap_state.c", "	ap->hpa = INVALID_PAGE;\n	ap->change = SNP_AP_STOP;", "	ap->change = SNP_AP_STOP;"),
     ("snp_ap_state.c", "	ap->change = SNP_AP_UNCHANGED;\n	drop_pending", "	drop_pending"),
     ("snp_ap_state.c", "ap->gfn >= end", "ap->gfn > end"),
+    ("snp_ap_state.c", "return is_pending(ap) || ap->state != SNP_AP_DESTROYED;",
+     "return ap->state != SNP_AP_DESTROYED;"),
 ]
 
 

@@ -196,7 +196,8 @@ static const struct rule {
 	{ CREATE_ON_INIT, IF(LIVE), ANY, true, -1, KEEP, NEW, -1, false },
 	{ DESTROY, ALL_STATES & ~IF(DESTROYED), ANY, false, SNP_AP_DESTROYED, NONE, NONE,
 	  SNP_AP_STOP, true },
-	{ DESTROY, IF(DESTROYED), ANY, false, -1, NONE, NONE, -1, false },
+	{ DESTROY, IF(DESTROYED), YES, false, -1, NONE, NONE, SNP_AP_STOP, true },
+	{ DESTROY, IF(DESTROYED), NO, false, -1, NONE, NONE, -1, false },
 	{ INIT, ALL_STATES, NO, false, -1, KEEP, NONE, -1, false },
 	{ INIT, ALL_STATES, YES, false, SNP_AP_LIVE, NEXT, NONE, SNP_AP_UNCHANGED, false },
 	{ UPDATE, ALL_STATES, ANY, false, -1, KEEP, KEEP, SNP_AP_UNCHANGED, false },
@@ -305,6 +306,9 @@ static void check_model(int i, const struct model *m)
 	CHECK(ap(i)->hpa == model_hpa(i, m));
 }
 
+/* A vCPU that has found its INIT allowed, but has not reset itself yet. */
+static int taking_init = -1;
+
 static int do_event(int from, int target, enum event event, int page)
 {
 	struct kvm_vcpu *who = vcpu(is_request(event) ? from : target);
@@ -323,7 +327,7 @@ static int do_event(int from, int target, enum event event, int page)
 					  event == DESTROY ? 0 : page_gfn(page) << 12, FEATURES);
 		break;
 	case INIT:
-		if (sev_snp_init_signal_blocked(who))
+		if (target != taking_init && sev_snp_init_signal_blocked(who))
 			break;
 		kvm_vcpu_reset(who, true);
 		who->arch.mp_state = KVM_MP_STATE_INIT_RECEIVED;
@@ -674,6 +678,20 @@ static void random_step(void)
 		vcpu(i)->in_guest = rnd(2) && !vcpu(i)->request &&
 				    VALID_PAGE(vcpus[i].vmcb->control.vmsa_pa);
 
+	if (taking_init >= 0) {
+		vcpu(taking_init)->in_guest = false;
+		if (is_request(event) ? from == taking_init :
+					event != GONE && target == taking_init) {
+			target = taking_init;
+			event = INIT;
+		}
+	} else if (event == INIT && !vcpu(target)->request &&
+		   !sev_snp_init_signal_blocked(vcpu(target)) && rnd(2)) {
+		vcpu(target)->in_guest = false;
+		taking_init = target;
+		return;
+	}
+
 	if (is_request(event))
 		vcpu(from)->in_guest = false;
 	if (event == UPDATE && !vcpu(target)->request)
@@ -687,6 +705,8 @@ static void random_step(void)
 	if (event == PRE_RUN && vcpu(target)->request)
 		step(from, target, UPDATE, NO_PAGE);
 	step(from, target, event, page);
+	if (event == INIT && target == taking_init)
+		taking_init = -1;
 }
 
 static void walk(long steps)
@@ -696,6 +716,7 @@ static void walk(long steps)
 	for (n = 0; n < steps; n++) {
 		if (n % 1000 == 0) {
 			init_vm();
+			taking_init = -1;
 			kvm.arch.snp_ap_flags = rnd(2) ? KVM_X86_SNP_AP_STRICT : 0;
 			if (rnd(4)) {
 				vcpu(0)->mutex.held = 1;

@@ -245,10 +245,11 @@ static int do_destroy(struct kvm_vcpu *target, const struct snp_ap_req *req)
 	struct snp_ap *ap = vcpu_ap(target);
 	struct kvm *kvm = target->kvm;
 
-	if (ap->state != SNP_AP_DESTROYED) {
-		leave_guest(target);
-		forget_init_sipi(target);
-	}
+	if (!snp_ap_can_destroy(ap))
+		return 0;
+
+	leave_guest(target);
+	forget_init_sipi(target);
 
 	lock_aps(kvm);
 	snp_ap_destroy(ap);

@@ -118,6 +118,15 @@ bool snp_ap_can_init(const struct snp_ap *ap)
 }
 
 /*
+ * If there is anything left to destroy.  A page that waits for INIT is: the vCPU
+ * may be about to take it, and has to be told that it must not.
+ */
+bool snp_ap_can_destroy(const struct snp_ap *ap)
+{
+	return is_pending(ap) || ap->state != SNP_AP_DESTROYED;
+}
+
+/*
  * Transitions.
  */
 static void drop_pending(struct snp_ap *ap)
@@ -153,9 +162,6 @@ void snp_ap_create_on_init(struct snp_ap *ap, const struct snp_ap_req *req)
 void snp_ap_destroy(struct snp_ap *ap)
 {
 	drop_pending(ap);
-	if (ap->state == SNP_AP_DESTROYED)
-		return;
-
 	ap->state = SNP_AP_DESTROYED;
 	ap->gfn = SNP_AP_NO_GFN;
 	ap->hpa = INVALID_PAGE;

@@ -106,6 +106,7 @@ int snp_ap_check(const struct snp_ap *ap, const struct snp_ap_req *req,
 		 bool strict);
 bool snp_ap_has(const struct snp_ap *ap, gfn_t gfn);
 bool snp_ap_can_init(const struct snp_ap *ap);
+bool snp_ap_can_destroy(const struct snp_ap *ap);
 
 /* NONE -> MEASURED */
 void snp_ap_launch(struct snp_ap *ap, hpa_t hpa);
