@@ -145,6 +145,10 @@ struct sev_snp_config {
 
 	/* Size of all struct sev_snp_mem to come, in pages. */
 	uint64_t mem_pages;
+
+	/* To be enabled while there are no vCPUs; if there is an argument. */
+	uint32_t cap;
+	uint64_t cap_arg;
 };
 
 #define SEV_SNP_DEFAULT_CONFIG	\

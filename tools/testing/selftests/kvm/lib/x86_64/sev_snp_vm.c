@@ -106,6 +106,8 @@ void sev_snp_create(struct sev_snp_vm *snp, const struct sev_snp_config *config,
 	vm_populate(vm, nr_vcpus, nr_vcpus * 3 + 16 * PTES_PER_MIN_PAGE +
 				  config->mem_pages * 2);
 	vm_enable_cap(vm, KVM_CAP_EXIT_HYPERCALL, BIT(KVM_HC_MAP_GPA_RANGE));
+	if (config->cap_arg)
+		vm_enable_cap(vm, config->cap, config->cap_arg);
 	vm_init_sev_ghcb(vm);
 
 	for (i = 0; i < nr_vcpus; i++) {
@@ -465,13 +467,12 @@ static void ignore_signal(int signal)
 {
 }
 
-static void join(struct sev_snp_runner *r, const struct timespec *deadline,
-		 unsigned int seconds)
+static void join(struct sev_snp_runner *r, const struct timespec *deadline)
 {
 	if (!pthread_timedjoin_np(r->thread, NULL, deadline))
 		return;
 
-	sev_snp_fail(r, "still runs after %u s", seconds);
+	sev_snp_fail(r, "still runs");
 	r->vcpu->run->immediate_exit = 1;
 	pthread_kill(r->thread, SIGUSR1);
 	pthread_join(r->thread, NULL);
@@ -490,8 +491,12 @@ bool sev_snp_run(struct sev_snp_runner *runners, int nr, unsigned int seconds)
 	for (i = 0; i < nr; i++)
 		pthread_create(&runners[i].thread, NULL, run_thread, &runners[i]);
 
-	for (i = 0; i < nr; i++)
-		join(&runners[i], &deadline, seconds);
+	/* What the others wait for may never come once one has failed. */
+	for (i = 0; i < nr; i++) {
+		join(&runners[i], &deadline);
+		if (runners[i].error[0])
+			clock_gettime(CLOCK_REALTIME, &deadline);
+	}
 
 	for (i = 0; i < nr; i++) {
 		if (runners[i].terminated && !runners[i].error[0])
