@@ -462,6 +462,8 @@ static int go_on_here(struct destination *d)
 	switch (d->o->expect) {
 	case SEV_MIGRATE_EXPECT_LOSS:
 		return result != SEV_MIGRATE_STALE;
+	case SEV_MIGRATE_EXPECT_SWAP:
+		return result != SEV_MIGRATE_TORN;
 	case SEV_MIGRATE_EXPECT_REFUSED:
 		return 1;
 	default:
