@@ -39,6 +39,7 @@ static const char usage_text[] =
 "  --expect refused     send: the guest has to be refused, and go on here; receive:\n"
 "                       so is it all right that it does not come\n"
 "  --expect loss        send: leave a page out; receive: the guest has to miss it\n"
+"  --expect swap        send: swap two pages; receive: the guest has to notice\n"
 "\n"
 "Exit status: 0 as expected, 1 not, 2 usage, 4 no SEV-ES on this host\n";
 
@@ -146,7 +147,9 @@ static enum sev_migrate_expect expect_of(const char *arg)
 		return SEV_MIGRATE_EXPECT_REFUSED;
 	if (!strcmp(arg, "loss"))
 		return SEV_MIGRATE_EXPECT_LOSS;
-	usage("--expect %s: refused or loss", arg);
+	if (!strcmp(arg, "swap"))
+		return SEV_MIGRATE_EXPECT_SWAP;
+	usage("--expect %s: refused, loss or swap", arg);
 }
 
 static const char *damage_of(const char *arg)

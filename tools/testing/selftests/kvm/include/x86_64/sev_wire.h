@@ -30,6 +30,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <linux/bits.h>
+
 #include "kvm_util.h"
 #include "sev_transport.h"
 
@@ -63,7 +65,7 @@ struct sev_wire_head {
 #define SEV_WIRE_SLOTS		8
 #define SEV_WIRE_CPUID		256
 #define SEV_WIRE_PAGES_MAX	32
-#define SEV_WIRE_MEMORY_MAX	(1ull << 30)
+#define SEV_WIRE_MEMORY_MAX	BIT_ULL(30)
 
 struct sev_wire_hello {
 	uint32_t version;

@@ -462,6 +462,8 @@ static int go_on_here(struct destination *d)
 	switch (d->o->expect) {
 	case SEV_MIGRATE_EXPECT_LOSS:
 		return result != SEV_MIGRATE_STALE;
+	case SEV_MIGRATE_EXPECT_SWAP:
+		return result != SEV_MIGRATE_TORN;
 	case SEV_MIGRATE_EXPECT_REFUSED:
 		return 1;
 	default:
@@ -479,7 +481,7 @@ int sev_migrate_receive(const struct sev_migrate_options *o)
 	d->message = calloc(1, sizeof(*d->message) + SEV_WIRE_BODY_MAX);
 	d->answer = calloc(1, sizeof(*d->answer) + SEV_WIRE_BODY_MAX);
 	if (!sev_read_root(o->root, &d->certs))
-		sev_migrate_die("cannot read AMD's certificates%s%s; --root FILE names a file with ASK and ARK",
+		sev_migrate_die("cannot read AMD's certificates%s%s: --root names them",
 				o->root ? " from " : "", o->root ?: "");
 
 	d->vm = vm_create_barebones_type(KVM_X86_SEV_ES_VM);

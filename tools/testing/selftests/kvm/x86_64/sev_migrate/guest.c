@@ -13,7 +13,7 @@
 #include "migrate.h"
 
 #define WORK_SLOT	1
-#define WORK_GPA	(1ull << 32)
+#define WORK_GPA	BIT_ULL(32)
 #define WORK_GVA	0xc0000000ull
 
 #define PAGE_WORDS	(4096 / 8)

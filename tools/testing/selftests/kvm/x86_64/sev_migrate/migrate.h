@@ -44,6 +44,7 @@ enum sev_migrate_expect {
 	SEV_MIGRATE_EXPECT_DONE,
 	SEV_MIGRATE_EXPECT_REFUSED,	/* the guest stays where it was */
 	SEV_MIGRATE_EXPECT_LOSS,	/* the guest misses a page */
+	SEV_MIGRATE_EXPECT_SWAP,	/* it finds one where another should be */
 };
 
 struct sev_migrate_options {

@@ -67,7 +67,7 @@ static void handle_exit(struct sev_migrate_cpu *cpu)
 		__atomic_store_n(&cpu->done, true, __ATOMIC_RELEASE);
 		break;
 	default:
-		sev_migrate_die("vCPU %u: the guest asks for port %#x: it has died of an exception",
+		sev_migrate_die("vCPU %u: port %#x: the guest has died of an exception",
 				cpu->vcpu->id, run->io.port);
 	}
 }

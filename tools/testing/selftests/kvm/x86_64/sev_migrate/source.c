@@ -143,6 +143,16 @@ static bool is_zero(const uint64_t *page)
 	return true;
 }
 
+/* Packets have no address: two of them can be swapped, and only the guest sees it. */
+static uint64_t address_on_the_line(const struct source *s, uint64_t gpa)
+{
+	uint64_t offset = gpa - sev_migrate_work_gpa();
+
+	if (s->o->expect == SEV_MIGRATE_EXPECT_SWAP && offset < 2 * s->vm->page_size)
+		return gpa ^ s->vm->page_size;
+	return gpa;
+}
+
 static int send_page(struct source *s, uint64_t gpa, bool shared)
 {
 	struct sev_wire_pages *p = (void *)s->line.next->body;
@@ -160,6 +170,7 @@ static int send_page(struct source *s, uint64_t gpa, bool shared)
 	else
 		r = vm_sev_send_page(s->vm, gpa, &page->packet, &fw);
 	require("KVM_SEV_SEND_UPDATE_DATA", r, fw);
+	page->packet.gpa = address_on_the_line(s, gpa);
 
 	p->nr++;
 	/* A message that is to be damaged is short, for all of it to be tried. */
