@@ -22,10 +22,19 @@ class Judge(unittest.TestCase):
         self.assertEqual(exits.judge(RULE, [ROUND, ROUND]), [])
 
     def test_an_exit_too_many(self):
-        bad = [(0x403, A), (0x403, GHCB), (0x60, GHCB), (0x403, B)]
-        wrong = exits.judge(RULE, [ROUND + bad])
+        bad = [(0x403, A), (0x403, GHCB), (0x64, GHCB), (0x403, B)]
+        wrong = exits.judge(RULE, [ROUND + bad + ROUND])
         self.assertEqual(len(wrong), 1)
-        self.assertIn("403 60", wrong[0])
+        self.assertIn("403 64", wrong[0])
+
+    def test_an_exit_missing(self):
+        self.assertEqual(len(exits.judge(RULE, [ROUND + [(0x403, A), (0x403, B)] + ROUND])), 1)
+
+    def test_the_hosts_interrupts_do_not_count(self):
+        late = [(0x403, A), (0x403, GHCB), (0x60, GHCB), (0x403, B)]
+        self.assertEqual(exits.judge(RULE, [ROUND + late + ROUND]), [])
+        self.assertIn("1 times", exits.judge(RULE, [ROUND + late])[0])
+        self.assertIn("0 times", exits.judge(RULE, [late * 100])[0])
 
     def test_too_few_rounds(self):
         self.assertIn("1 times", exits.judge(RULE, [ROUND])[0])
