@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "sev.h"
+#include "sev_charge.h"
 #include "sev_twin.h"
 #include "test_util.h"
 
@@ -31,9 +31,6 @@
 #define SECRET			0x2000
 #define FIRST_SECRET		0x5a
 #define GUEST_PORT		0x10
-
-#define CGROUP_ROOT		"/sys/fs/cgroup"
-#define NR_CGROUPS		2
 
 #define NR_KILLS		20
 #define NR_ORDERS		12
@@ -54,111 +51,6 @@ static const uint8_t guest_code[] = {
 
 static const struct sev_vm_kind *sev, *sev_es;
 static long nr_pinned_before;
-
-/* If this test fails, then its cgroups must not disturb the next. */
-static int test_pid;
-
-/*
- * Cgroups.
- */
-static void cgroup_path(char *path, size_t size, int cgroup, const char *file)
-{
-	if (cgroup < 0)
-		snprintf(path, size, CGROUP_ROOT "/%s", file);
-	else
-		snprintf(path, size, CGROUP_ROOT "/sev_lifetime_%d_%d/%s", test_pid, cgroup,
-			 file);
-}
-
-static void cgroup_write(int cgroup, const char *file, const char *what)
-{
-	char path[256];
-	int fd;
-
-	cgroup_path(path, sizeof(path), cgroup, file);
-	fd = open(path, O_WRONLY);
-	TEST_ASSERT(fd >= 0 && write(fd, what, strlen(what)) == strlen(what),
-		    "%s > %s: %s", what, path, strerror(errno));
-	close(fd);
-}
-
-static long file_value(const char *path, const char *key)
-{
-	size_t len = strlen(key);
-	char line[256];
-	long value = 0;
-	FILE *f = fopen(path, "r");
-
-	TEST_ASSERT(f, "%s: %s", path, strerror(errno));
-	while (fgets(line, sizeof(line), f)) {
-		if (!strncmp(line, key, len) && line[len] == ' ')
-			value = atol(line + len);
-	}
-	fclose(f);
-	return value;
-}
-
-static long cgroup_value(int cgroup, const char *file, const char *key)
-{
-	char path[256];
-
-	cgroup_path(path, sizeof(path), cgroup, file);
-	return file_value(path, key);
-}
-
-static void cgroup_enter(int cgroup)
-{
-	cgroup_write(cgroup, "cgroup.procs", "0");
-}
-
-static bool cgroup_setup(void)
-{
-	char path[256];
-	int i;
-
-	if (access(CGROUP_ROOT "/cgroup.subtree_control", W_OK))
-		return false;
-
-	cgroup_write(-1, "cgroup.subtree_control", "+misc +memory");
-	for (i = 0; i < NR_CGROUPS; i++) {
-		cgroup_path(path, sizeof(path), i, "");
-		mkdir(path, 0755);
-		cgroup_path(path, sizeof(path), i, "misc.current");
-		if (access(path, R_OK))
-			return false;
-	}
-	cgroup_enter(0);
-	return true;
-}
-
-/* Whoever still holds a charge keeps its cgroup from going away. */
-static void cgroup_teardown(void)
-{
-	char path[256];
-	int i;
-
-	cgroup_enter(-1);
-	for (i = 0; i < NR_CGROUPS; i++) {
-		cgroup_path(path, sizeof(path), i, "");
-		TEST_ASSERT(!rmdir(path), "rmdir %s: %s", path, strerror(errno));
-	}
-}
-
-static void expect_charge(int cgroup, long nr_sev, long nr_es)
-{
-	TEST_ASSERT_EQ(cgroup_value(cgroup, "misc.current", "sev"), nr_sev);
-	TEST_ASSERT_EQ(cgroup_value(cgroup, "misc.current", "sev_es"), nr_es);
-}
-
-static long nr_pinned(void)
-{
-	int fd = open("/proc/sys/vm/stat_refresh", O_WRONLY);
-
-	TEST_ASSERT(fd >= 0 && write(fd, "1", 1) == 1, "stat_refresh: %s", strerror(errno));
-	close(fd);
-	return file_value("/proc/vmstat", "nr_foll_pin_acquired") -
-	       file_value("/proc/vmstat", "nr_foll_pin_released");
-}
 
 /*
  * Bare descriptors, where there are many VMs.
@@ -201,9 +93,9 @@ static void expect_nothing_held(void)
 {
 	int i;
 
-	for (i = 0; i < NR_CGROUPS; i++)
-		expect_charge(i, 0, 0);
-	TEST_ASSERT_EQ(nr_pinned(), nr_pinned_before);
+	for (i = 0; i < SEV_NR_CGROUPS; i++)
+		sev_expect_charge(i, 0, 0);
+	TEST_ASSERT_EQ(sev_nr_pinned(), nr_pinned_before);
 }
 
 /*
@@ -317,18 +209,18 @@ static void test_source_first(const struct sev_vm_kind *kind)
 	struct kvm_vm *src = source_vm(kind, mem), *mirror = mirror_vm(kind, src, mem);
 
 	TEST_ASSERT(mem[SECRET] != FIRST_SECRET, "The secret is none");
-	expect_charge(0, !kind->es, kind->es);
+	sev_expect_charge(0, !kind->es, kind->es);
 	free_vm(src);
 
 	/* The memory is still pinned, the ASID still taken. */
-	expect_charge(0, !kind->es, kind->es);
+	sev_expect_charge(0, !kind->es, kind->es);
 	if (!kind->es) {
 		TEST_ASSERT_EQ(ask_guest(mirror), FIRST_SECRET);
 		next_secret(mirror);
 		TEST_ASSERT_EQ(ask_guest(mirror), FIRST_SECRET + 1);
 	}
 	free_vm(mirror);
-	expect_charge(0, 0, 0);
+	sev_expect_charge(0, 0, 0);
 	munmap(mem, MEM_SIZE);
 }
 
@@ -338,11 +230,11 @@ static void test_mirror_first(const struct sev_vm_kind *kind)
 	struct kvm_vm *src = source_vm(kind, mem), *mirror = mirror_vm(kind, src, mem);
 
 	free_vm(mirror);
-	expect_charge(0, !kind->es, kind->es);
+	sev_expect_charge(0, !kind->es, kind->es);
 	if (!kind->es)
 		TEST_ASSERT_EQ(ask_guest(src), FIRST_SECRET);
 	free_vm(src);
-	expect_charge(0, 0, 0);
+	sev_expect_charge(0, 0, 0);
 	munmap(mem, MEM_SIZE);
 }
 
@@ -375,7 +267,7 @@ static void test_chain(const struct sev_vm_kind *kind)
 	mirror = vms[3];
 	other = vms[4];
 	owner = vms[5];
-	expect_charge(0, !kind->es, kind->es);
+	sev_expect_charge(0, !kind->es, kind->es);
 
 	if (!kind->es) {
 		TEST_ASSERT_EQ(ask_guest(owner), FIRST_SECRET);
@@ -388,7 +280,7 @@ static void test_chain(const struct sev_vm_kind *kind)
 	shuffle(vms, ARRAY_SIZE(vms));
 	for (i = 0; i < ARRAY_SIZE(vms); i++)
 		free_vm(vms[i]);
-	expect_charge(0, 0, 0);
+	sev_expect_charge(0, 0, 0);
 	munmap(mem, MEM_SIZE);
 }
 
@@ -494,7 +386,7 @@ static void test_move_to_process(void)
 	wait_for_child(pid);
 
 	/* The heir is gone with its process, and nothing is left to the source. */
-	expect_charge(0, 0, 0);
+	sev_expect_charge(0, 0, 0);
 	free_vm(src);
 	munmap(mem, MEM_SIZE);
 }
@@ -541,7 +433,7 @@ static void test_killed(void)
 		waitpid(pid, &status, 0);
 		TEST_ASSERT(WIFSIGNALED(status), "The child has failed");
 		munmap(mem, MEM_SIZE);
-		expect_charge(0, 0, 0);
+		sev_expect_charge(0, 0, 0);
 	}
 }
 
@@ -647,7 +539,7 @@ static void stress(long nr)
 
 static long slab_bytes(void)
 {
-	return cgroup_value(0, "memory.stat", "slab_unreclaimable");
+	return sev_cgroup_value(0, "memory.stat", "slab_unreclaimable");
 }
 
 /* The first rounds fill caches.  Later ones leave less than a context each. */
@@ -674,31 +566,31 @@ static void test_charge_moves(void)
 	struct kvm_vm *src = source_vm(sev_es, mem), *near, *far, *dst;
 
 	near = heir_vm(sev_es, src, mem);
-	expect_charge(0, 0, 1);
+	sev_expect_charge(0, 0, 1);
 
-	cgroup_enter(1);
+	sev_cgroup_enter(1);
 	far = heir_vm(sev_es, near, mem);
-	expect_charge(0, 0, 0);
-	expect_charge(1, 0, 1);
+	sev_expect_charge(0, 0, 0);
+	sev_expect_charge(1, 0, 1);
 
 	/* A limit is a limit, of its own kind. */
-	cgroup_enter(0);
-	cgroup_write(0, "misc.max", "sev_es 0");
+	sev_cgroup_enter(0);
+	sev_cgroup_write(0, "misc.max", "sev_es 0");
 	dst = plain_vm(sev_es, mem);
 	__vm_vcpu_add(dst, 0);
 	TEST_ASSERT_EQ(vm_sev_move_errno(dst, far), EBUSY);
-	cgroup_write(0, "misc.max", "sev_es max");
-	cgroup_write(0, "misc.max", "sev 0");
+	sev_cgroup_write(0, "misc.max", "sev_es max");
+	sev_cgroup_write(0, "misc.max", "sev 0");
 	TEST_ASSERT_EQ(vm_sev_move_errno(dst, far), 0);
-	cgroup_write(0, "misc.max", "sev max");
-	expect_charge(0, 0, 1);
-	expect_charge(1, 0, 0);
+	sev_cgroup_write(0, "misc.max", "sev max");
+	sev_expect_charge(0, 0, 1);
+	sev_expect_charge(1, 0, 0);
 
 	free_vm(src);
 	free_vm(near);
 	free_vm(far);
 	free_vm(dst);
-	expect_charge(0, 0, 0);
+	sev_expect_charge(0, 0, 0);
 	munmap(mem, MEM_SIZE);
 }
 
@@ -708,22 +600,22 @@ static void test_charge_mirror(void)
 	struct kvm_vm *src = source_vm(sev, mem), *mirror = mirror_vm(sev, src, mem);
 	struct kvm_vm *near, *far;
 
-	expect_charge(0, 1, 0);
+	sev_expect_charge(0, 1, 0);
 	near = heir_vm(sev, mirror, mem);
-	expect_charge(0, 1, 0);
+	sev_expect_charge(0, 1, 0);
 
-	cgroup_enter(1);
+	sev_cgroup_enter(1);
 	far = heir_vm(sev, near, mem);
-	expect_charge(0, 1, 0);
-	expect_charge(1, 0, 0);
-	cgroup_enter(0);
+	sev_expect_charge(0, 1, 0);
+	sev_expect_charge(1, 0, 0);
+	sev_cgroup_enter(0);
 
 	free_vm(far);
 	free_vm(near);
 	free_vm(mirror);
 	free_vm(src);
-	expect_charge(0, 0, 0);
-	expect_charge(1, 0, 0);
+	sev_expect_charge(0, 0, 0);
+	sev_expect_charge(1, 0, 0);
 	munmap(mem, MEM_SIZE);
 }
 
@@ -748,8 +640,7 @@ int main(int argc, char *argv[])
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_COPY_ENC_CONTEXT_FROM));
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM));
 	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SEV_ES));
-	test_pid = getpid();
-	__TEST_REQUIRE(cgroup_setup(), "cgroup v2 with the misc controller");
+	__TEST_REQUIRE(sev_cgroup_setup(), "cgroup v2 with the misc controller");
 
 	kvm_fd = open_kvm_dev_path_or_exit();
 	sev_fd = open_sev_dev_path_or_exit();
@@ -764,7 +655,7 @@ int main(int argc, char *argv[])
 
 	ksft_print_header();
 	ksft_set_plan(nr + (argc == 1));
-	nr_pinned_before = nr_pinned();
+	nr_pinned_before = sev_nr_pinned();
 	if (argc == 1) {
 		sev_asids = nr_free_asids(sev);
 		es_asids = nr_free_asids(sev_es);
@@ -781,6 +672,6 @@ int main(int argc, char *argv[])
 		TEST_ASSERT_EQ(nr_free_asids(sev_es), es_asids);
 		ksft_test_result_pass("all of %ld and %ld ASIDs\n", sev_asids, es_asids);
 	}
-	cgroup_teardown();
+	sev_cgroup_teardown();
 	ksft_finished();
 }

@@ -17,7 +17,7 @@
 #include "test_util.h"
 #include "ucall_common.h"
 
-#define NR_STORM	10000
+#define NR_STORM	4000
 
 #define MEM_SLOT	10
 #define MEM_GPA		SZ_4G

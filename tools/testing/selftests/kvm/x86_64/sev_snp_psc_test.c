@@ -20,6 +20,7 @@
 #include "processor.h"
 #include "sev_ghcb.h"
 #include "sev_snp.h"
+#include "sev_subtests.h"
 #include "test_util.h"
 #include "ucall_common.h"
 
@@ -401,18 +402,11 @@ static void sync_view(struct sev_snp_runner *r, struct ucall *uc)
 	}
 }
 
-static const struct subtest {
-	const char *name;
+struct kind {
 	void (*guest)(uint32_t id);
 	void (*sync)(struct sev_snp_runner *r, struct ucall *uc);
 	enum sev_snp_discard discard;
 	bool holes;
-} subtests[] = {
-	{ "discard", guest_pages, sync_view },
-	{ "keep", guest_pages, sync_view, SEV_SNP_KEEP },
-	{ "discard_2m", guest_2m, sync_count },
-	{ "keep_2m", guest_2m, sync_count, SEV_SNP_KEEP },
-	{ "holes", guest_holes, sync_count, .holes = true },
 };
 
 static void guest_code(void (*guest)(uint32_t id), uint32_t id)
@@ -436,7 +430,7 @@ static void *punch(void *arg)
 	return NULL;
 }
 
-static void prepare(const struct subtest *t, struct sev_snp_vm *snp)
+static void prepare(const struct kind *k, struct sev_snp_vm *snp)
 {
 	struct kvm_vm *vm = snp->vm;
 	int i;
@@ -449,18 +443,19 @@ static void prepare(const struct subtest *t, struct sev_snp_vm *snp)
 	sync_global_to_guest(vm, view_gva);
 	view_gva = addr_gva2gpa(vm, view_gva);
 
-	keep = t->discard == SEV_SNP_KEEP;
+	keep = k->discard == SEV_SNP_KEEP;
 	sync_global_to_guest(vm, keep);
 
 	for (i = 0; i < NR_VCPUS; i++) {
 		rngs[i] = new_guest_random_state(guest_random_seed + i);
-		vcpu_args_set(snp->vcpus[i], 2, t->guest, i);
+		vcpu_args_set(snp->vcpus[i], 2, k->guest, i);
 	}
 	sync_global_to_guest(vm, rngs);
 }
 
-static void run(const struct subtest *t)
+static bool run(const struct sev_subtest *t)
 {
+	const struct kind *k = t->data;
 	struct sev_snp_config config = SEV_SNP_DEFAULT_CONFIG;
 	struct sev_snp_runner runners[NR_VCPUS] = { };
 	struct sev_snp_vm snp;
@@ -470,46 +465,47 @@ static void run(const struct subtest *t)
 
 	config.mem_pages = MEM_SIZE / PAGE_SIZE;
 	sev_snp_create(&snp, &config, NR_VCPUS, guest_code);
-	prepare(t, &snp);
+	prepare(k, &snp);
 	sev_snp_launch(&snp);
 
 	for (i = 0; i < NR_VCPUS; i++) {
 		runners[i].vcpu = snp.vcpus[i];
-		runners[i].sync = t->sync;
-		runners[i].discard = t->discard;
+		runners[i].sync = k->sync;
+		runners[i].discard = k->discard;
 	}
 
 	stop_punching = false;
-	if (t->holes)
+	if (k->holes)
 		pthread_create(&puncher, NULL, punch, snp.vm);
 	ok = sev_snp_run(runners, NR_VCPUS, TIMEOUT_SECONDS);
 	WRITE_ONCE(stop_punching, true);
-	if (t->holes)
+	if (k->holes)
 		pthread_join(puncher, NULL);
 
 	for (i = 0; i < NR_VCPUS; i++)
 		ksft_print_msg("vCPU %d: %lu page state changes of %lu pages\n", i,
 			       runners[i].nr_conversions, runners[i].nr_converted);
 	sev_snp_free(&snp);
-	ksft_test_result(ok, "%s\n", t->name);
+	return ok;
 }
+
+#define SUBTEST(_name, ...) {						\
+	.name = _name,							\
+	.run = run,							\
+	.data = &(const struct kind){ __VA_ARGS__ },			\
+}
+
+static const struct sev_subtest subtests[] = {
+	SUBTEST("discard", guest_pages, sync_view),
+	SUBTEST("keep", guest_pages, sync_view, SEV_SNP_KEEP),
+	SUBTEST("discard_2m", guest_2m, sync_count),
+	SUBTEST("keep_2m", guest_2m, sync_count, SEV_SNP_KEEP),
+	SUBTEST("holes", guest_holes, sync_count, .holes = true),
+};
 
 int main(int argc, char *argv[])
 {
-	int i, nr = 0;
-
 	TEST_REQUIRE_SEV_SNP();
 
-	for (i = 0; i < ARRAY_SIZE(subtests); i++)
-		nr += argc == 1 || !strcmp(argv[1], subtests[i].name);
-	TEST_ASSERT(nr, "There is no subtest %s", argv[1]);
-
-	setbuf(stdout, NULL);
-	ksft_print_header();
-	ksft_set_plan(nr);
-	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
-		if (argc == 1 || !strcmp(argv[1], subtests[i].name))
-			run(&subtests[i]);
-	}
-	ksft_finished();
+	return sev_subtests_main(argc, argv, subtests, ARRAY_SIZE(subtests));
 }

@@ -17,6 +17,7 @@
 #include "processor.h"
 #include "sev_ghcb.h"
 #include "sev_snp.h"
+#include "sev_subtests.h"
 #include "test_util.h"
 #include "ucall_common.h"
 
@@ -564,8 +565,7 @@ static void launch_update(struct sev_snp_vm *snp)
 /*
  * Host.
  */
-static const struct subtest {
-	const char *name;
+struct kind {
 	void (*guest)(void);
 	void (*sync)(struct sev_snp_runner *r, struct ucall *uc);
 	void (*launch)(struct sev_snp_vm *snp);
@@ -576,30 +576,6 @@ static const struct subtest {
 	uint64_t converted;
 	uint64_t faults;
 	uint64_t term_data;
-} subtests[] = {
-	{ "status", guest_status },
-	{ "cpuid", guest_cpuid },
-	{ "secrets", guest_secrets },
-	{ "page_types", guest_page_types },
-	{ "private_shared", guest_private_shared, sync_private_shared,
-	  .conversions = 2, .converted = 2 },
-	{ "not_validated", guest_not_validated },
-	{ "pvalidate", guest_pvalidate },
-	{ "pvalidate_2m", guest_pvalidate_2m },
-	{ "rmpadjust", guest_rmpadjust },
-	{ "hole", guest_hole, sync_hole },
-	{ "psc_msr", guest_psc_msr, .conversions = 2, .converted = 2 },
-	{ "psc_list", guest_psc_list, .conversions = 6, .converted = 9 },
-	{ "psc_errors", guest_psc_errors, .conversions = 1, .converted = 1 },
-	{ "keep", guest_keep, .discard = SEV_SNP_KEEP,
-	  .conversions = 3, .converted = 3 },
-	{ "implicit", guest_implicit, .faults = 2 },
-	{ "not_registered", guest_not_registered },
-	{ "terminate", guest_terminate,
-	  .term_data = SEV_GHCB_MSR_TERM_REQ | SEV_GHCB_TERM_SET_TEST << 12 | 0x42 << 16 },
-	{ "launch_policy", .launch = launch_policy },
-	{ "launch_order", .launch = launch_order },
-	{ "launch_update", .launch = launch_update },
 };
 
 static void guest_code(void (*guest)(void))
@@ -631,27 +607,27 @@ static void fill_config(struct sev_snp_vm *snp)
 	sync_global_to_guest(snp->vm, config);
 }
 
-static bool run_in_guest(const struct subtest *t, struct sev_snp_vm *snp)
+static bool run_in_guest(const struct kind *k, struct sev_snp_vm *snp)
 {
 	struct sev_snp_runner r = {
 		.vcpu = snp->vcpus[0],
-		.sync = t->sync,
-		.discard = t->discard,
+		.sync = k->sync,
+		.discard = k->discard,
 	};
 	bool ok;
 
-	vcpu_args_set(snp->vcpus[0], 1, t->guest);
+	vcpu_args_set(snp->vcpus[0], 1, k->guest);
 	sev_snp_launch(snp);
 
-	if (t->term_data) {
+	if (k->term_data) {
 		while (sev_snp_run_once(&r))
 			;
-		return r.terminated && r.term_data == t->term_data;
+		return r.terminated && r.term_data == k->term_data;
 	}
 
 	ok = sev_snp_run(&r, 1, TIMEOUT_SECONDS);
-	if (r.nr_conversions == t->conversions && r.nr_converted == t->converted &&
-	    r.nr_faults == t->faults)
+	if (r.nr_conversions == k->conversions && r.nr_converted == k->converted &&
+	    r.nr_faults == k->faults)
 		return ok;
 
 	ksft_print_msg("%lu conversions of %lu pages, %lu faults\n",
@@ -659,8 +635,9 @@ static bool run_in_guest(const struct subtest *t, struct sev_snp_vm *snp)
 	return false;
 }
 
-static void run(const struct subtest *t)
+static bool run(const struct sev_subtest *t)
 {
+	const struct kind *k = t->data;
 	struct sev_snp_config snp_config = SEV_SNP_DEFAULT_CONFIG;
 	struct sev_snp_vm snp;
 	bool ok = true;
@@ -669,31 +646,50 @@ static void run(const struct subtest *t)
 	sev_snp_create(&snp, &snp_config, 1, guest_code);
 	fill_config(&snp);
 
-	if (t->launch)
-		t->launch(&snp);
+	if (k->launch)
+		k->launch(&snp);
 	else
-		ok = run_in_guest(t, &snp);
+		ok = run_in_guest(k, &snp);
 
 	sev_snp_free(&snp);
-	ksft_test_result(ok, "%s\n", t->name);
+	return ok;
 }
+
+#define SUBTEST(_name, ...) {						\
+	.name = _name,							\
+	.run = run,							\
+	.data = &(const struct kind){ __VA_ARGS__ },			\
+}
+
+static const struct sev_subtest subtests[] = {
+	SUBTEST("status", guest_status),
+	SUBTEST("cpuid", guest_cpuid),
+	SUBTEST("secrets", guest_secrets),
+	SUBTEST("page_types", guest_page_types),
+	SUBTEST("private_shared", guest_private_shared, sync_private_shared,
+		.conversions = 2, .converted = 2),
+	SUBTEST("not_validated", guest_not_validated),
+	SUBTEST("pvalidate", guest_pvalidate),
+	SUBTEST("pvalidate_2m", guest_pvalidate_2m),
+	SUBTEST("rmpadjust", guest_rmpadjust),
+	SUBTEST("hole", guest_hole, sync_hole),
+	SUBTEST("psc_msr", guest_psc_msr, .conversions = 2, .converted = 2),
+	SUBTEST("psc_list", guest_psc_list, .conversions = 6, .converted = 9),
+	SUBTEST("psc_errors", guest_psc_errors, .conversions = 1, .converted = 1),
+	SUBTEST("keep", guest_keep,
+		.discard = SEV_SNP_KEEP, .conversions = 3, .converted = 3),
+	SUBTEST("implicit", guest_implicit, .faults = 2),
+	SUBTEST("not_registered", guest_not_registered),
+	SUBTEST("terminate", guest_terminate,
+		.term_data = SEV_GHCB_MSR_TERM_REQ | SEV_GHCB_TERM_SET_TEST << 12 | 0x42 << 16),
+	SUBTEST("launch_policy", .launch = launch_policy),
+	SUBTEST("launch_order", .launch = launch_order),
+	SUBTEST("launch_update", .launch = launch_update),
+};
 
 int main(int argc, char *argv[])
 {
-	int i, nr = 0;
-
 	TEST_REQUIRE_SEV_SNP();
 
-	for (i = 0; i < ARRAY_SIZE(subtests); i++)
-		nr += argc == 1 || !strcmp(argv[1], subtests[i].name);
-	TEST_ASSERT(nr, "There is no subtest %s", argv[1]);
-
-	setbuf(stdout, NULL);
-	ksft_print_header();
-	ksft_set_plan(nr);
-	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
-		if (argc == 1 || !strcmp(argv[1], subtests[i].name))
-			run(&subtests[i]);
-	}
-	ksft_finished();
+	return sev_subtests_main(argc, argv, subtests, ARRAY_SIZE(subtests));
 }
