@@ -9,12 +9,8 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "crypto/init.h"
-#include "qapi/error.h"
-#include "libqos/pci-pc.h"
-#include "amd-psp-util.h"
+#include "amd-snp-host-util.h"
 
-extern const uint8_t snp_rom[], snp_rom_end[];
 extern const uint8_t es_loop[], es_loop_end[], es_stubs[];
 extern const uint8_t es_guest[], es_guest_end[];
 extern const uint8_t h_wrmsr[], h_rdmsr[], h_cpuid[], h_vmrun[], h_vmrun_nmi[],
@@ -25,33 +21,17 @@ extern const uint8_t g_nmi_handler[], g_debug_handler[], g_nmi[], g_shadow[],
                      g_iret[], g_debug[], g_no_swap[], g_pat[], g_shutdown[];
 
 /* Physical memory */
-#define MAILBOX         0x8000
-#define VECTOR          (MAILBOX + 0x38)
 #define NMIS            (MAILBOX + 0x50)
 #define DEBUGS          (MAILBOX + 0x58)
 #define DR6             (MAILBOX + 0x60)
 #define NMIS_INSIDE     (MAILBOX + 0x70)
 #define INIT_STAGE      (MAILBOX + 0x78)
-#define IDTR            (MAILBOX + 0x80)
 #define REGS            (MAILBOX + 0x100)
 #define DR7_WANTED      (MAILBOX + 0x138)
-#define IDT             0x9000
-#define LOOP            0x10000
-#define PML4            0x20000
-#define PDPT            0x21000
-#define PD              0x22000         /* four of them */
 #define STACK           0x30000
-#define HSAVE           0x40000
-#define NPML4           0x50000
-#define NPDPT           0x51000
-#define NPD             0x52000
-#define NPT             0x53000
 #define AREA            0x60000
 #define IOPM            0x70000
 #define MSRPM           0x74000
-#define VMCB            0x80000
-#define VMSA            0x81000
-#define GUEST           0x200000        /* GPA 0 */
 
 /* In the guest, which runs without paging: all of it is private. */
 #define CODE            0x1000
@@ -59,13 +39,9 @@ extern const uint8_t g_nmi_handler[], g_debug_handler[], g_nmi[], g_shadow[],
 #define GGDT            0x2800
 #define GDATA           0x4000
 
-#define ASID            5               /* as psp_reach() has it */
-
 #define MSR_PAT         0x277
-#define MSR_HSAVE_PA    0xc0010117
 #define MSR_DR0_MASK    0xc0011027
 #define MSR_DR1_MASK    0xc0011019
-#define NO_FAULT        UINT64_MAX
 #define INVALID         UINT64_MAX
 
 /* INT_CTL of the VMCB */
@@ -84,120 +60,36 @@ extern const uint8_t g_nmi_handler[], g_debug_handler[], g_nmi[], g_shadow[],
 
 static bool es;                         /* the guest is an SEV-ES guest */
 
-static uint64_t peek(uint64_t addr)
+static uint64_t routine(const uint8_t *label)
 {
-    return qtest_readq(psp.qts, addr);
+    return LOOP + (label - es_loop);
 }
 
-static void poke(uint64_t addr, uint64_t val)
+static uint64_t call(const uint8_t *label, uint64_t a, uint64_t b, uint64_t c)
 {
-    qtest_writeq(psp.qts, addr, val);
+    Outcome o = run(routine(label), a, b, c);
+
+    g_assert_cmphex(o.vector, ==, NO_FAULT);
+    return o.rax;
 }
-
-static void begin(const uint8_t *routine, uint64_t a, uint64_t b, uint64_t c)
-{
-    poke(MAILBOX + 0x08, a);
-    poke(MAILBOX + 0x10, b);
-    poke(MAILBOX + 0x18, c);
-    poke(MAILBOX + 0x20, 0);
-    poke(MAILBOX, LOOP + (routine - es_loop));
-}
-
-static uint64_t run(const uint8_t *routine, uint64_t a, uint64_t b, uint64_t c)
-{
-    gint64 end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
-
-    begin(routine, a, b, c);
-    while (!peek(MAILBOX + 0x20)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-    }
-    g_assert_cmphex(peek(VECTOR), ==, NO_FAULT);
-    return peek(MAILBOX + 0x28);
-}
-
 
 static uint64_t rdmsr(uint32_t msr)
 {
-    return run(h_rdmsr, msr, 0, 0);
+    return call(h_rdmsr, msr, 0, 0);
 }
 
 static void wrmsr(uint32_t msr, uint64_t val)
 {
-    run(h_wrmsr, msr, val, 0);
+    call(h_wrmsr, msr, val, 0);
 }
 
-/* ---- bringing the machine up */
-
-static void page_tables(void)
+static void boot(const char *cpu)
 {
-    poke(PML4, PDPT | 7);
-    for (int i = 0; i < 4; i++) {
-        poke(PDPT + 8 * i, (PD + 0x1000 * i) | 7);
-    }
-    for (uint64_t i = 0; i < 2048; i++) {
-        poke(PD + 8 * i, i << 21 | 0x87);
-    }
-    poke(NPML4, NPDPT | 7);
-    poke(NPDPT, NPD | 7);
-    poke(NPD, NPT | 7);
-    for (uint64_t i = 0; i < 512; i++) {
-        poke(NPT + 8 * i, GUEST | i << 12 | 7);
-    }
-}
+    g_autofree char *machine = g_strdup_printf(
+        "-m 128 -cpu EPYC-Milan,check=off,+svm,+npt,+lbrv,+vgif,"
+        "+nrip-save,sev-host=on,%s", cpu);
 
-static void exception_handlers(void)
-{
-    for (uint64_t i = 0; i < 32; i++) {
-        uint64_t at = LOOP + (es_stubs - es_loop) + 16 * i;
-
-        poke(IDT + 16 * i, (at & 0xffff) | 24 << 16 | 0x8eULL << 40 |
-                           (at >> 16) << 48);
-        poke(IDT + 16 * i + 8, 0);
-    }
-    qtest_writew(psp.qts, IDTR, 0x1ff);
-    poke(IDTR + 2, IDT);
-}
-
-static char *make_rom(void)
-{
-    g_autofree char *rom = g_malloc0(0x10000);
-    char *path = NULL;
-    int fd = g_file_open_tmp("amd-es-rom-XXXXXX", &path, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    close(fd);
-    memcpy(rom + 0xf000, snp_rom, snp_rom_end - snp_rom);
-    memcpy(rom + 0xfff0, "\xe9\x0d\xf0", 3);            /* jmp 0xf000 */
-    g_assert_true(g_file_set_contents(path, rom, 0x10000, NULL));
-    return path;
-}
-
-static void psp_found(QPCIDevice *dev, int devfn, void *data)
-{
-    psp.dev = dev;
-}
-
-static void start(const char *cpu)
-{
-    g_autofree char *rom = make_rom();
-
-    qcrypto_init(&error_abort);
-    psp.qts = qtest_initf("-accel tcg -machine q35 -m 64 -nodefaults -S "
-                          "-bios %s -global apic-common.vapic=off "
-                          "-cpu EPYC-Milan,check=off,+svm,+npt,+lbrv,+vgif,"
-                          "+nrip-save,sev-host=on,%s "
-                          "-device amd-psp,id=psp", rom, cpu);
-    unlink(rom);
-    psp.bus = qpci_new_pc(psp.qts, NULL);
-    qpci_device_foreach(psp.bus, 0x1022, 0x1486, psp_found, NULL);
-    qpci_device_enable(psp.dev);
-    psp.bar = qpci_iomap(psp.dev, 2, NULL);
-    page_tables();
-    exception_handlers();
-    qtest_memwrite(psp.qts, LOOP, es_loop, es_loop_end - es_loop);
-    qtest_memset(psp.qts, MAILBOX, 0, 0x80);
-    qtest_memset(psp.qts, REGS, 0, 0x80);
-    qtest_qmp_assert_success(psp.qts, "{ 'execute': 'cont' }");
+    start_with(machine, es_loop, es_loop_end - es_loop, es_stubs - es_loop);
     wrmsr(MSR_HSAVE_PA, HSAVE);
 }
 
@@ -295,14 +187,14 @@ static void launch_guest(void)
 
 static void start_guest(const char *cpu, const uint8_t *entry)
 {
-    start(cpu);
+    boot(cpu);
     place_guest(entry);
     launch_guest();
 }
 
 static uint64_t exit_code(const uint8_t *how)
 {
-    run(how, VMCB, 0, 0);
+    call(how, VMCB, 0, 0);
     return peek(VMCB + 0x70);
 }
 
@@ -426,7 +318,7 @@ static void test_vnmi_off(const void *kind)
     es = kind;
     for (int i = 0; i < ARRAY_SIZE(rows); i++) {
         start_guest(rows[i].cpu, g_nmi);
-        run(h_cpuid, 0x8000000a, 0, 0);
+        call(h_cpuid, 0x8000000a, 0, 0);
         g_assert_cmphex(peek(REGS + 24) & (1u << 25), ==, rows[i].edx);
         int_ctl(rows[i].enable | V_NMI);
         assert_says(0x11);
@@ -462,7 +354,7 @@ static void test_nmi_masks_apart(const void *kind)
     start_guest("-vnmi", g_nmi);
     intercepts(0);
     assert_says_when(h_vmrun_nmi, 0x201);
-    run(h_nmi, 0, 0, 0);
+    call(h_nmi, 0, 0, 0);
     g_assert_cmphex(peek(NMIS), ==, es ? 1 : 0);
     psp_stop();
 }
@@ -472,7 +364,7 @@ static void test_nmi_of_host(const void *kind)
 {
     es = kind;
     start_guest("-vnmi", g_iret);
-    run(h_nmi, VMCB, 0, 0);
+    call(h_nmi, VMCB, 0, 0);
     g_assert_cmphex(peek(NMIS_INSIDE), ==, es ? 1 : 2);
     g_assert_cmphex(peek(NMIS), ==, 2);
     psp_stop();
@@ -483,8 +375,8 @@ static void test_nmi_of_host(const void *kind)
 static void test_init(void)
 {
     es = false;
-    start("-vnmi");
-    run(h_init, 0, 0, 0);
+    boot("-vnmi");
+    call(h_init, 0, 0, 0);
     g_assert_cmphex(rdmsr(MSR_PAT), !=, 0);             /* started again */
     g_assert_cmphex(peek(INIT_STAGE), ==, 1);
     psp_stop();
@@ -510,7 +402,7 @@ static void test_shutdown(const void *kind)
 
     start_guest("-vnmi", g_shutdown);
     intercepts(NMIS_TO_HOST);
-    begin(h_vmrun, VMCB, 0, 0);
+    begin(routine(h_vmrun), VMCB, 0, 0);
     qtest_qmp_eventwait(psp.qts, "RESET");
     psp_stop();
 }
@@ -523,7 +415,7 @@ static void test_shutdown(const void *kind)
 static void test_pat(const void *kind)
 {
     es = kind;
-    start("-vnmi");
+    boot("-vnmi");
     wrmsr(MSR_PAT, HOST_PAT);
     place_guest(g_pat);
     poke(es ? VMSA + 0x268 : VMCB + 0x668, GUEST_PAT);
@@ -571,12 +463,12 @@ static void assert_hits(uint64_t count, uint64_t bits)
 
 static void test_debug_cpuid(void)
 {
-    start("-vnmi");
-    run(h_cpuid, 0x8000001f, 0, 0);
+    boot("-vnmi");
+    call(h_cpuid, 0x8000001f, 0, 0);
     g_assert_cmphex(peek(REGS) & (1u << 14), ==, 1u << 14);
-    run(h_cpuid, 0x80000021, 0, 0);
+    call(h_cpuid, 0x80000021, 0, 0);
     g_assert_cmphex(peek(REGS) & 1, ==, 1);
-    run(h_cpuid, 0x80000001, 0, 0);
+    call(h_cpuid, 0x80000001, 0, 0);
     g_assert_cmphex(peek(REGS + 16) & (1u << 26), ==, 1u << 26);
     psp_stop();
 }
@@ -588,13 +480,13 @@ static void test_debug_cpuid(void)
 static void test_debug_swap(void)
 {
     es = true;
-    start("-vnmi");
+    boot("-vnmi");
     for (int i = 0; i < 4; i++) {
         poke(HSAVE + 0x400 + 0x180 + 8 * i, 0xa000 + i);
         poke(HSAVE + 0x400 + 0x1a0 + 8 * i, 0xb0 + i);
     }
     set_drs(AREA, 0x1111, DR7_WRITE_0);
-    run(h_write_drs, 0, 0, 0);
+    call(h_write_drs, 0, 0, 0);
     place_guest(g_debug);
     poke(VMSA + 0x160, 0x000d0402);                     /* G0: 4 bytes, write */
     poke(VMSA + 0x180, GDATA + 0x10);
@@ -603,7 +495,7 @@ static void test_debug_swap(void)
     poke(VMSA + 0x3b0, 1 << 5);                         /* DebugSwap */
     launch_guest();
     assert_says(0x401);
-    g_assert_cmphex(run(h_read_drs, 0, 0, 0), ==, 0x10400);
+    g_assert_cmphex(call(h_read_drs, 0, 0, 0), ==, 0x10400);
     for (int i = 0; i < 4; i++) {
         g_assert_cmphex(peek(REGS + 8 * i), ==, 0xa000 + i);
         g_assert_cmphex(rdmsr(i ? MSR_DR1_MASK + i - 1 : MSR_DR0_MASK), ==,
@@ -622,11 +514,11 @@ static void test_debug_no_swap(void)
     es = true;
     start_guest("-vnmi", g_no_swap);
     set_drs(0x5550, 0x1111, 0x400);
-    run(h_write_drs, 0, 0, 0);
+    call(h_write_drs, 0, 0, 0);
     poke(HSAVE + 0x400 + 0x180, 0xa000);
     assert_says(0x5550);
     assert_says(0x15);
-    run(h_read_drs, 0, 0, 0);
+    call(h_read_drs, 0, 0, 0);
     g_assert_cmphex(peek(REGS), ==, 0x7777);
     g_assert_cmphex(peek(REGS + 8), ==, 0x1111);
     psp_stop();
@@ -634,34 +526,34 @@ static void test_debug_no_swap(void)
 
 static void test_debug_mask(void)
 {
-    start("-vnmi");
+    boot("-vnmi");
     set_drs(AREA + 0x10, 0, DR7_WRITE_0);
-    run(h_watch_store, AREA + 0x10, 0, 0);
+    call(h_watch_store, AREA + 0x10, 0, 0);
     assert_hits(1, 1);
-    run(h_watch_store, AREA + 0x18, 0, 0);
+    call(h_watch_store, AREA + 0x18, 0, 0);
     assert_hits(0, 0);
     wrmsr(MSR_DR0_MASK, 0xff);
-    run(h_watch_store, AREA + 0xff, 0, 0);
+    call(h_watch_store, AREA + 0xff, 0, 0);
     assert_hits(1, 1);
-    run(h_watch_store, AREA, 0, 0);
+    call(h_watch_store, AREA, 0, 0);
     assert_hits(1, 1);
-    run(h_watch_store, AREA + 0x100, 0, 0);
+    call(h_watch_store, AREA + 0x100, 0, 0);
     assert_hits(0, 0);
     wrmsr(MSR_DR0_MASK, 0x40);                          /* with a gap */
-    run(h_watch_store, AREA + 0x50, 0, 0);
+    call(h_watch_store, AREA + 0x50, 0, 0);
     assert_hits(1, 1);
-    run(h_watch_store, AREA + 0x30, 0, 0);
+    call(h_watch_store, AREA + 0x30, 0, 0);
     assert_hits(0, 0);
     psp_stop();
 }
 
 static void test_debug_remask(void)
 {
-    start("-vnmi");
+    boot("-vnmi");
     set_drs(AREA + 0x10, 0, DR7_WRITE_0);
-    run(h_watch_remask, AREA + 0x80, MSR_DR0_MASK, 0xff);
+    call(h_watch_remask, AREA + 0x80, MSR_DR0_MASK, 0xff);
     assert_hits(1, 1);
-    run(h_watch_remask, AREA + 0x80, MSR_DR0_MASK, 0);
+    call(h_watch_remask, AREA + 0x80, MSR_DR0_MASK, 0);
     assert_hits(0, 0);
     psp_stop();
 }
@@ -669,19 +561,19 @@ static void test_debug_remask(void)
 /* Breakpoint 1 is on the stack, where events are pushed. */
 static void test_debug_nested(void)
 {
-    start("-vnmi");
+    boot("-vnmi");
     wrmsr(MSR_DR1_MASK, 0xff);
     set_drs(AREA, STACK - 0x80, DR7_WRITE_0);
-    run(h_watch_nmi, 0, 0, 0);
+    call(h_watch_nmi, 0, 0, 0);
     g_assert_cmphex(peek(NMIS), ==, 1);
     assert_hits(0, 0);
     set_drs(AREA, STACK - 0x80, DR7_WRITE_0_1);
-    run(h_watch_nmi, 0, 0, 0);
+    call(h_watch_nmi, 0, 0, 0);
     g_assert_cmphex(peek(NMIS), ==, 1);
     g_assert_cmphex(peek(DR6) & 0xf, ==, 2);
     clear_hits();
     /* The delivery of #DB itself hits nothing. */
-    run(h_watch_store, AREA, 0, 0);
+    call(h_watch_store, AREA, 0, 0);
     assert_hits(1, 1);
     psp_stop();
 }

@@ -27,15 +27,20 @@ void poke(uint64_t addr, uint64_t val)
     qtest_writeq(psp.qts, addr, val);
 }
 
-Outcome run(uint64_t op, uint64_t a, uint64_t b, uint64_t c)
+void begin(uint64_t op, uint64_t a, uint64_t b, uint64_t c)
 {
-    gint64 end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
-
     poke(MAILBOX + 0x08, a);
     poke(MAILBOX + 0x10, b);
     poke(MAILBOX + 0x18, c);
     poke(MAILBOX + 0x20, 0);
     poke(MAILBOX, op);
+}
+
+Outcome run(uint64_t op, uint64_t a, uint64_t b, uint64_t c)
+{
+    gint64 end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+    begin(op, a, b, c);
     while (!peek(MAILBOX + 0x20)) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
     }
@@ -84,10 +89,11 @@ static void nested_tables(void)
     }
 }
 
-static void exception_handlers(void)
+/* @stubs: where in the loop they are */
+static void exception_handlers(uint64_t stubs)
 {
     for (uint64_t i = 0; i < 32; i++) {
-        uint64_t at = LOOP + (snp_stubs - snp_loop) + 16 * i;
+        uint64_t at = LOOP + stubs + 16 * i;
 
         poke(IDT + 16 * i, (at & 0xffff) | 24 << 16 | 0x8eULL << 40 |
                            (at >> 16) << 48);
@@ -116,16 +122,15 @@ static void psp_found(QPCIDevice *dev, int devfn, void *data)
     psp.dev = dev;
 }
 
-void start(const char *cpu)
+void start_with(const char *machine, const uint8_t *loop, size_t len,
+                uint64_t stubs)
 {
     g_autofree char *rom = make_rom();
 
     qcrypto_init(&error_abort);
-    psp.qts = qtest_initf("-accel tcg -machine q35 -m 3G -nodefaults -S "
-                          "-bios %s -global apic-common.vapic=off "
-                          "-cpu EPYC-Milan,check=off,+svm,+npt,+lbrv,"
-                          "sev-host=on,sev-snp-host=on%s "
-                          "-device amd-psp,id=psp", rom, cpu);
+    psp.qts = qtest_initf("-accel tcg -machine q35 -nodefaults -S -bios %s "
+                          "-global apic-common.vapic=off %s "
+                          "-device amd-psp,id=psp", rom, machine);
     unlink(rom);
     psp.bus = qpci_new_pc(psp.qts, NULL);
     qpci_device_foreach(psp.bus, 0x1022, 0x1486, psp_found, NULL);
@@ -133,10 +138,20 @@ void start(const char *cpu)
     psp.bar = qpci_iomap(psp.dev, 2, NULL);
     page_tables();
     nested_tables();
-    exception_handlers();
-    qtest_memwrite(psp.qts, LOOP, snp_loop, snp_loop_end - snp_loop);
+    exception_handlers(stubs);
+    qtest_memwrite(psp.qts, LOOP, loop, len);
     poke(MAILBOX, 0);
     qtest_qmp_assert_success(psp.qts, "{ 'execute': 'cont' }");
+}
+
+void start(const char *cpu)
+{
+    g_autofree char *machine = g_strdup_printf(
+        "-m 3G -cpu EPYC-Milan,check=off,+svm,+npt,+lbrv,"
+        "sev-host=on,sev-snp-host=on%s", cpu);
+
+    start_with(machine, snp_loop, snp_loop_end - snp_loop,
+               snp_stubs - snp_loop);
 }
 
 void enable_snp(void)

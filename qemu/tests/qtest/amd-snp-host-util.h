@@ -53,11 +53,18 @@ typedef struct Outcome {
 uint64_t peek(uint64_t addr);
 void poke(uint64_t addr, uint64_t val);
 
-/* One instruction, and what came of it */
+/* One instruction, and what came of it; or only begin with it */
 Outcome run(uint64_t op, uint64_t a, uint64_t b, uint64_t c);
+void begin(uint64_t op, uint64_t a, uint64_t b, uint64_t c);
 void assert_runs(uint64_t op, uint64_t a, uint64_t b);
 void assert_fault(uint64_t vector, uint64_t op, uint64_t a, uint64_t b);
 
+/*
+ * A machine with these options, whose CPU executes @loop at LOOP; the stubs for
+ * exceptions are at offset @stubs
+ */
+void start_with(const char *machine, const uint8_t *loop, size_t len,
+                uint64_t stubs);
 /* A machine whose CPU has sev-snp-host=on and what @cpu adds; with its RMP on */
 void start(const char *cpu);
 void start_snp(const char *cpu);
