@@ -53,6 +53,7 @@ static struct snp_ap *vcpu_ap(struct kvm_vcpu *vcpu)
 }
 
 static void lock_aps(struct kvm *kvm)
+	__acquires(&kvm->mmu_lock)
 {
 	lockdep_assert_held(ap_lock(kvm));
 
@@ -60,6 +61,7 @@ static void lock_aps(struct kvm *kvm)
 }
 
 static void unlock_aps(struct kvm *kvm)
+	__releases(&kvm->mmu_lock)
 {
 	write_unlock(&kvm->mmu_lock);
 }
@@ -485,6 +487,8 @@ void sev_snp_update_protected_guest_state(struct kvm_vcpu *vcpu)
  */
 bool sev_snp_init_signal_blocked(struct kvm_vcpu *vcpu)
 {
+	bool blocked;
+
 	if (!sev_snp_guest(vcpu->kvm) || !vcpu->kvm->arch.pre_fault_allowed)
 		return false;
 
@@ -493,8 +497,10 @@ bool sev_snp_init_signal_blocked(struct kvm_vcpu *vcpu)
 		return false;
 
 	/* Not ap_lock(): this is asked on the brink of sleep. */
-	guard(read_lock)(&vcpu->kvm->mmu_lock);
-	return !snp_ap_can_init(vcpu_ap(vcpu));
+	read_lock(&vcpu->kvm->mmu_lock);
+	blocked = !snp_ap_can_init(vcpu_ap(vcpu));
+	read_unlock(&vcpu->kvm->mmu_lock);
+	return blocked;
 }
 
 /* A vCPU whose VMSA has been lost fails to run until it is there again. */

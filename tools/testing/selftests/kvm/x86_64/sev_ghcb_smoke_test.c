@@ -200,9 +200,9 @@ static void guest_mmio_too_long(const struct sev_smoke *t)
 	uint8_t data[16] = {};
 
 	sev_smoke_refused(sev_ghcb_mmio_read(DEV_GPA, data, sizeof(data)),
-		     SEV_GHCB_ERR_INVALID_INPUT);
+			  SEV_GHCB_ERR_INVALID_INPUT);
 	sev_smoke_refused(sev_ghcb_mmio_write(DEV_GPA, data, sizeof(data)),
-		     SEV_GHCB_ERR_INVALID_INPUT);
+			  SEV_GHCB_ERR_INVALID_INPUT);
 }
 
 static void guest_cache(const struct sev_smoke *t)
@@ -270,7 +270,7 @@ static void guest_jump_table(const struct sev_smoke *t)
 static void guest_jump_table_bad(const struct sev_smoke *t)
 {
 	sev_smoke_refused(sev_ghcb_event(SVM_VMGEXIT_AP_JUMP_TABLE, 2, 0),
-		     SEV_GHCB_ERR_INVALID_INPUT);
+			  SEV_GHCB_ERR_INVALID_INPUT);
 }
 
 static void guest_nmi_complete(const struct sev_smoke *t)

@@ -163,7 +163,7 @@ void sev_smoke_invalid_event(const struct sev_smoke *t)
 
 	for (i = 0; i < ARRAY_SIZE(codes); i++)
 		sev_smoke_refused(sev_ghcb_event(codes[i], 0, 0),
-			     SEV_GHCB_ERR_INVALID_EVENT);
+				  SEV_GHCB_ERR_INVALID_EVENT);
 }
 
 /*

@@ -368,21 +368,29 @@ static void guest_no_nmi(uint32_t id)
  * The guests, and their hosts.
  */
 const struct sev_nmi_guest sev_nmi_nested = { guest_nested, nested_handler, 2 };
+
 const struct sev_nmi_guest sev_nmi_no_exit = { guest_no_exit, no_exit_handler, 2 };
+
 const struct sev_nmi_guest sev_nmi_no_nmi = {
 	guest_no_nmi, sev_nmi_counting_handler, 1,
 };
+
 const struct sev_nmi_guest sev_nmi_exact = { guest_exact, exact_handler, 2 };
+
 const struct sev_nmi_guest sev_nmi_storm = { guest_storm, storm_handler, 3 };
+
 const struct sev_nmi_guest sev_nmi_parked = {
 	guest_parked, storm_handler, 2, .ap_waits_for_sipi = true,
 };
+
 const struct sev_nmi_guest sev_nmi_sti_shadow = {
 	guest_sti_shadow, sev_nmi_counting_handler, 1, .needs_trap = true,
 };
+
 const struct sev_nmi_guest sev_nmi_mov_ss_shadow = {
 	guest_mov_ss_shadow, sev_nmi_counting_handler, 1, .needs_trap = true,
 };
+
 const struct sev_nmi_guest sev_nmi_shadow_without_if = {
 	guest_shadow_without_if, sev_nmi_counting_handler, 1, .needs_trap = true,
 };
