@@ -37,6 +37,8 @@ typedef u64 gpa_t, gfn_t, hpa_t, kvm_pfn_t;
 #define INVALID_PAGE		(~(hpa_t)0)
 #define VALID_PAGE(x)		((x) != INVALID_PAGE)
 #define __pa(p)			((hpa_t)(p))
+#define __acquires(lock)	/* sparse's */
+#define __releases(lock)
 
 /* asm/svm.h and friends */
 #define SVM_VMGEXIT_AP_CREATE_ON_INIT	0
