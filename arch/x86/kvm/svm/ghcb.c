@@ -129,18 +129,20 @@ static void ghcb_read_fields(const struct ghcb *ghcb, struct vmgexit_req *req)
 static void ghcb_read_regs(const struct ghcb *ghcb, struct vmgexit_req *req,
 			   unsigned long *regs)
 {
+	u64 valid = req->valid;
+
 	if (IS_ENABLED(CONFIG_KVM_AMD_SEV_POISON))
 		memset64((u64 *)regs, POISON, VCPU_REGS_RIP);
 
-	if (req->valid & GHCB_RAX)
+	if (valid & GHCB_RAX)
 		regs[VCPU_REGS_RAX] = req->rax;
-	if (req->valid & GHCB_RBX)
+	if (valid & GHCB_RBX)
 		regs[VCPU_REGS_RBX] = READ_ONCE(ghcb->save.rbx);
-	if (req->valid & GHCB_RCX)
+	if (valid & GHCB_RCX)
 		regs[VCPU_REGS_RCX] = READ_ONCE(ghcb->save.rcx);
-	if (req->valid & GHCB_RDX)
+	if (valid & GHCB_RDX)
 		regs[VCPU_REGS_RDX] = READ_ONCE(ghcb->save.rdx);
-	if (req->valid & GHCB_RSI)
+	if (valid & GHCB_RSI)
 		regs[VCPU_REGS_RSI] = READ_ONCE(ghcb->save.rsi);
 }
 
@@ -237,8 +239,8 @@ static int vmgexit_read(struct kvm_vcpu *vcpu, struct vmgexit *v, gpa_t gpa)
 
 static void vmgexit_open_regs(struct kvm_vcpu *vcpu, const struct vmgexit_req *req)
 {
-	vcpu->arch.regs_avail &= ~ALL_GPRS;
-	vcpu->arch.regs_avail |= fields_to_regs(req->valid);
+	vcpu->arch.regs_avail = (vcpu->arch.regs_avail & ~ALL_GPRS) |
+				fields_to_regs(req->valid);
 	vcpu->arch.regs_dirty &= ~ALL_GPRS;
 }
 
@@ -311,7 +313,9 @@ static __always_inline void vmgexit_write(struct kvm_vcpu *vcpu, struct vmgexit 
 	if (data_out && data_in_page(req))
 		memcpy(ghcb_data(ghcb, req), req->data, req->data_len);
 
-	kvm_gpc_mark_dirty_in_slot(&v->gpc);
+	/* Seldom does anybody log writes, and each VMGEXIT would ask with a call. */
+	if (unlikely(kvm_slot_dirty_track_enabled(v->gpc.memslot)))
+		kvm_gpc_mark_dirty_in_slot(&v->gpc);
 	ghcb_unlock(v);
 }
 
