@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <linux/bitfield.h>
+#include <linux/bitmap.h>
 #include <linux/kvm_para.h>
 
 #include "kselftest.h"
@@ -22,6 +23,9 @@
 #define DEV_GPA			0xd0000000ull
 #define DEV_PORT		0x2000
 #define DEV_BYTE		0x5a
+
+/* A read from here is answered without entering the guest. */
+#define LOG_PORT		0x2100
 
 #define NO_MEMORY_GPA		0xc0000000ull
 
@@ -464,6 +468,16 @@ static void guest_scratch_nowhere(void)
 	expect_error("outs", call, SEV_GHCB_ERR_INVALID_SCRATCH);
 }
 
+/* The host answers without entering the guest: only the answer is written meanwhile. */
+static void guest_dirty_log(void)
+{
+	struct sev_ghcb_call call = sev_ghcb_in(LOG_PORT, 1);
+
+	*(uint64_t *)config.shared = sev_ghcb_buf_gpa() & ~(PAGE_SIZE - 1);
+	expect("in", &call, SEV_GHCB_OK);
+	check("in", (uint8_t)call.rax == DEV_BYTE, "the answer is lost: 0x%lx", call.rax);
+}
+
 static const struct group {
 	const char *name;
 	void (*guest)(void);
@@ -481,6 +495,7 @@ static const struct group {
 	{ "no_memory", guest_no_memory, 2 },
 	{ "unsupported", guest_unsupported, 2 },
 	{ "string_overflow", guest_string_overflow, 2 },
+	{ "dirty_log", guest_dirty_log, 2 },
 	{ "scratch_outside", guest_scratch_outside, 1 },
 	{ "scratch_nowhere", guest_scratch_nowhere, 1 },
 };
@@ -531,6 +546,35 @@ static bool report(const struct group *g, struct kvm_vcpu *vcpu)
 	return true;
 }
 
+/* The GHCB as the log has it, after @vcpu has had another chance to write it. */
+static bool ghcb_is_logged(struct kvm_vm *vm, struct kvm_vcpu *vcpu)
+{
+	uint64_t gpa = *(uint64_t *)addr_gpa2hva(vm, config.shared_gpa);
+	uint64_t size = memslot2region(vm, 0)->region.memory_size;
+	unsigned long *log = bitmap_zalloc(size / PAGE_SIZE);
+	bool logged;
+
+	TEST_ASSERT(gpa < size, "the GHCB is not in slot 0");
+	vcpu->run->immediate_exit = 1;
+	TEST_ASSERT(__vcpu_run(vcpu) == -1 && errno == EINTR, "the guest ran");
+	vcpu->run->immediate_exit = 0;
+	kvm_vm_get_dirty_log(vm, 0, log);
+	logged = test_bit(gpa / PAGE_SIZE, log);
+	free(log);
+	return logged;
+}
+
+/* The first time the answer is written, the second time it has been. */
+static void answer_and_look(struct kvm_vm *vm, struct kvm_vcpu *vcpu)
+{
+	uint8_t *data = (uint8_t *)vcpu->run + vcpu->run->io.data_offset;
+
+	vm_mem_region_set_flags(vm, 0, KVM_MEM_LOG_DIRTY_PAGES);
+	*data = DEV_BYTE;
+	TEST_ASSERT(ghcb_is_logged(vm, vcpu), "The answer is not in the dirty log");
+	TEST_ASSERT(!ghcb_is_logged(vm, vcpu), "The GHCB is in the dirty log again");
+}
+
 static void run(const struct group *g)
 {
 	struct kvm_vcpu *vcpu;
@@ -545,6 +589,8 @@ static void run(const struct group *g)
 		}
 		if (run->exit_reason == KVM_EXIT_IO && run->io.port == UCALL_PIO_PORT) {
 			done = report(g, vcpu);
+		} else if (run->exit_reason == KVM_EXIT_IO && run->io.port == LOG_PORT) {
+			answer_and_look(vm, vcpu);
 		} else if (run->exit_reason == KVM_EXIT_IO) {
 			if (run->io.direction == KVM_EXIT_IO_IN)
 				memset((void *)run + run->io.data_offset, DEV_BYTE,
