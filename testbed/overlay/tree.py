@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The assembled tree: the base as a git repository, and one commit per patch on it."""
+import hashlib
 import os
 import re
 import shutil
@@ -82,37 +83,69 @@ class Tree(Project):
         return Git(gitdir, self.tree, index)
 
     def build(self, patches):
-        """Commit every patch on the base, in the object store alone; the last commit."""
+        """Commit every patch on the base, in the object store alone: the commits.  Those
+        before the first patch that is new or not as it was are there already."""
         _, base, label = self.base()
-        with tempfile.TemporaryDirectory() as tmp:
-            git = self.git(os.path.join(tmp, "index"))
-            git.run("read-tree", base)
-            known = set(git.out("ls-tree", "-r", "--name-only", base).split("\n"))
-            commits, parent = [], base
-            for p in patches:
-                if p.diff:
-                    r = git.run("apply", "--cached", "--whitespace=nowarn", "-",
-                                data=p.diff, check=False)
-                    if r.returncode:
-                        raise Refused(self.explain(p, decode(r.stderr), label))
-                info = []
-                for f in p.overlay:
-                    if f in known:
-                        raise Refused("%s claims %s, a file of the base (%s): change it "
-                                      "by a diff" % (p.name, f, label))
-                    path = os.path.join(self.root, f)
-                    mode = "100755" if os.stat(path).st_mode & 0o100 else "100644"
-                    sha = git.out("hash-object", "-w", "--no-filters", "--", path)
-                    info.append("%s %s\t%s\n" % (mode, sha, f))
-                if info:
-                    git.run("update-index", "--add", "--index-info", data=encode("".join(info)))
-                m = re.match(r"(.*?)\s*<(.*)>\s*$", p.author)
-                if not m:
-                    raise Refused("%s: From: is not 'Name <address>'" % p.name)
-                parent = commit_tree(git, git.out("write-tree"), parent, p.commit_message(),
-                                     m.group(1).strip('"'), m.group(2), p.date)
-                commits.append(parent)
-            return commits
+        keys = self.keys(base, patches)
+        commits = self.built(keys)
+        if len(commits) < len(patches):
+            with tempfile.TemporaryDirectory() as tmp:
+                git = self.git(os.path.join(tmp, "index"))
+                git.run("read-tree", commits[-1] if commits else base)
+                known = set(git.out("ls-tree", "-r", "--name-only", base).split("\n"))
+                for p in patches[len(commits):]:
+                    parent = commits[-1] if commits else base
+                    commits.append(self.commit_patch(git, p, parent, known, label))
+            write_if_changed(self.built_path(), encode("".join(
+                "%s %s\n" % pair for pair in zip(keys, commits))))
+        return commits
+
+    def commit_patch(self, git, p, parent, known, label):
+        if p.diff:
+            r = git.run("apply", "--cached", "--whitespace=nowarn", "-", data=p.diff, check=False)
+            if r.returncode:
+                raise Refused(self.explain(p, decode(r.stderr), label))
+        info = []
+        for f in p.overlay:
+            if f in known:
+                raise Refused("%s claims %s, a file of the base (%s): change it "
+                              "by a diff" % (p.name, f, label))
+            sha = git.out("hash-object", "-w", "--no-filters", "--", os.path.join(self.root, f))
+            info.append("%s %s\t%s\n" % (self.mode(f), sha, f))
+        if info:
+            git.run("update-index", "--add", "--index-info", data=encode("".join(info)))
+        m = re.match(r"(.*?)\s*<(.*)>\s*$", p.author)
+        if not m:
+            raise Refused("%s: From: is not 'Name <address>'" % p.name)
+        return commit_tree(git, git.out("write-tree"), parent, p.commit_message(),
+                           m.group(1).strip('"'), m.group(2), p.date)
+
+    def mode(self, f):
+        return "100755" if os.stat(os.path.join(self.root, f)).st_mode & 0o100 else "100644"
+
+    def keys(self, base, patches):
+        """For each patch a hash of all that its commit is made of, parents included."""
+        keys, h = [], hashlib.sha256(encode(base))
+        for p in patches:
+            parts = [("mail", p.mail())]
+            parts += [(self.mode(f), read(os.path.join(self.root, f))) for f in p.overlay]
+            for what, data in parts:
+                h.update(encode("%s %d\n" % (what, len(data))) + data)
+            keys.append(h.hexdigest())
+        return keys
+
+    def built_path(self):
+        return os.path.join(self.tree, ".git", "kvm-sev-built")
+
+    def built(self, keys):
+        """The commits that were built before, as far as the hashes are the same."""
+        path, commits = self.built_path(), []
+        before = decode(read(path)).splitlines() if os.path.exists(path) else []
+        for key, line in zip(keys, before):
+            if line.split()[0] != key:
+                break
+            commits.append(line.split()[1])
+        return commits if commits and self.git().has(commits[-1]) else []
 
     def explain(self, patch, stderr, label):
         """Name the patch and the hunk that does not apply."""

@@ -138,6 +138,28 @@ class SeriesTest(unittest.TestCase):
         stamps = [os.stat(self.tree + "/" + f).st_mtime for f in files]
         self.assertEqual([s == 10 ** 9 for s in stamps], [True, True, False, True])
 
+    def test_what_was_built_is_no_less_than_new(self):
+        """Commits are kept from one run to the next: no change may be overlooked."""
+        third = self.top + "/patches/0003-toy-Add-third.patch"
+        changes = [lambda: None, lambda: self.write(self.top + "/arch/third.c", "int 3rd;\n"),
+                   lambda: os.chmod(self.top + "/arch/new.c", 0o755),
+                   lambda: self.edit(third, "Why it", "How it"),
+                   lambda: self.edit(third, "02:00:00", "03:00:00"),
+                   lambda: self.edit(self.top + "/patches/0001-toy-Add-new.patch", "new.o", "neu.o"),
+                   lambda: self.edit(self.top + "/patches/series", "0003-toy-Add-third.patch\n", "")]
+        seen = set()
+        for change in changes:
+            change()
+            if change is changes[-1]:
+                os.unlink(third)
+                os.unlink(self.top + "/arch/third.c")
+            kept = self.series("commit")
+            self.assertEqual(kept, self.series("commit"))
+            os.unlink(self.tree + "/.git/kvm-sev-built")
+            self.assertEqual(kept, self.series("commit"))
+            seen.add(kept)
+        self.assertEqual(len(seen), len(changes))
+
     def test_overlay_edited_in_tree_comes_back(self):
         self.series("assemble")
         self.write(self.tree + "/arch/third.c", "int edited;\n")
