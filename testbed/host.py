@@ -44,6 +44,7 @@ TCG_LACKS = ("pcid invpcid fxsr-opt misalignsse osvw topoext perfctr-core clzero
 
 
 MAX_CPUS = 8            # CONFIG_NR_CPUS of kernel.config
+EXPIRED = "# testbed: no end after"
 
 
 class Failure(Exception):
@@ -243,7 +244,7 @@ class Host:
         self.read_report()
 
     def expire(self, process, limit):
-        self.lines.append("# testbed: no end after %d s, killed" % limit)
+        self.lines.append("%s %d s, killed" % (EXPIRED, limit))
         process.kill()
 
     def read_report(self):
@@ -275,7 +276,9 @@ class Host:
 def died(host):
     """Of one without a status: what is to be said of its end."""
     what = "the host died before its command ended"
-    if not any(is_kernel_line(l) for l in host.lines):
+    if host.lines and host.lines[-1].startswith(EXPIRED):
+        what = "the host took too long (TIMEOUT=seconds gives it longer)"
+    elif not any(is_kernel_line(l) for l in host.lines):
         what = "the emulated host did not start"
     return "%s\n%s\n--- the whole console: %s" % (what, tail(host.lines), host.console_log)
 

@@ -5,6 +5,7 @@ What such a file includes is a header of its own or of the series, taken as it
 is, or stands in for the rest of the kernel: then it leads to the stubs.h of the
 program's folder, which says what each piece of KVM is there.
 """
+import atexit
 import glob
 import os
 import shutil
@@ -62,7 +63,7 @@ class Program(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.work = tempfile.mkdtemp(prefix="kvm-sev-unit-")
-        cls.addClassCleanup(shutil.rmtree, cls.work)
+        atexit.register(shutil.rmtree, cls.work)    # upon Ctrl-C as well
         cls.program = cls.build("program", "gcc", *SANITIZE)
 
     def passes(self, word, *args, limit=120):
