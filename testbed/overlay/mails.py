@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import textwrap
 
 from .git import Git, Refused, decode, encode, read, write_if_changed
 from .patch import Patch, slug
@@ -26,13 +27,33 @@ def export(tree):
                    "--diff-algorithm=myers", "%s..%s" % (base[1], commits[-1]),
                    env={"GIT_COMMITTER_NAME": re.match(r"(.*?)\s*<", patches[-1].author).group(1),
                         "GIT_COMMITTER_EMAIL": re.search(r"<(.*)>", patches[-1].author).group(1)})
-    write_cover(tree, base[2])
+    write_cover(tree, base[2], patches)
     for f in sorted(os.listdir(tree.series_out)):
         print(os.path.join(tree.series_out, f))
     return commits
 
 
-def write_cover(tree, label):
+def numbers(cover, patches):
+    """"@{words}" in the cover letter is the number of the patch with these words in its
+    subject: a series is renumbered more often than its letter is read."""
+    def number(m):
+        found = [n for n, p in enumerate(patches, 1) if m.group(1) in p.subject]
+        if len(found) != 1:
+            raise Refused("patches/cover.txt: %d patches have '%s' in the subject, not one" %
+                          (len(found), m.group(1)))
+        return str(found[0])
+    return re.sub(r"@\{([^}]*)\}", number, cover)
+
+
+def wrap(text):
+    """Paragraphs at 72 columns; what is indented, or has a bullet, stays as it is."""
+    parts = text.split("\n\n")
+    return "\n\n".join(p if re.search(r"^[ \t*-]", p, re.M) else textwrap.fill(
+        re.sub(r"\s+", " ", p), 72, break_long_words=False, break_on_hyphens=False)
+                       for p in parts)
+
+
+def write_cover(tree, label, patches):
     """Not called *.patch: 'git am *.patch' would stop at a mail without a diff."""
     generated = os.path.join(tree.series_out, "0000-cover-letter.patch")
     text = decode(read(generated))
@@ -42,8 +63,9 @@ def write_cover(tree, label):
     cover = "\n".join(l for l in cover.split("\n") if not l.startswith("#"))
     subject, _, blurb = cover.strip("\n").partition("\n")
     text = text.replace("*** SUBJECT HERE ***", subject)
-    text = text.replace("*** BLURB HERE ***", blurb.strip("\n") +
-                        "\n\nBase: %s, as Debian ships it." % label)
+    text = text.replace("*** BLURB HERE ***", wrap(numbers(blurb.strip("\n"), patches)) +
+                        "\n\nBase: %s, as Debian ships it; the base-commit below is\n"
+                        "that source as a commit without a parent." % label)
     with open(os.path.join(tree.series_out, "0000-cover-letter.txt"), "wb") as f:
         f.write(encode(text))
 

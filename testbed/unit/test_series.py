@@ -66,7 +66,7 @@ class SeriesTest(unittest.TestCase):
         self.write(self.top + "/patches/series",
                    "# review order\n0001-toy-Add-new.patch\n0002-toy-Change-four.patch\n"
                    "0003-toy-Add-third.patch\n")
-        self.write(self.top + "/patches/cover.txt", "A toy series\n\nIt does little.\n")
+        self.write(self.top + "/patches/cover.txt", "A toy series\n\nIt does little, in patch @{Change four}.\n")
 
     def write(self, path, text, mode=0o644):
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -272,7 +272,13 @@ class SeriesTest(unittest.TestCase):
                          self.git("rev-parse", "HEAD^{tree}"))
         cover = self.read(out + "/0000-cover-letter.txt")
         self.assertIn("A toy series", cover)
+        self.assertIn("It does little, in patch 2.", cover)
         self.assertIn("base-commit:", cover)
+
+    def test_cover_without_its_patch_refused(self):
+        for words in ("Add", "nonsense"):       # two patches, and none
+            self.write(self.top + "/patches/cover.txt", "A series\n\nSee @{%s}.\n" % words)
+            self.assertIn("'%s' in the subject, not one" % words, self.series("export", ok=False))
 
     def test_import_of_a_branch(self):
         self.series("assemble")
@@ -294,6 +300,7 @@ class SeriesTest(unittest.TestCase):
         self.assertIn("toy: Correct dev", err)
         self.assertTrue(os.path.exists(self.top + "/arch/new.c"))
         self.series(*args, "--fold-overlay")
+        self.write(self.top + "/patches/cover.txt", "Another series\n\nIt develops.\n")
         self.assertEqual(self.read(self.top + "/arch/dev.c"), "int dev = 1;\n")
         self.assertFalse(os.path.exists(self.top + "/arch/new.c"))
         self.series("verify")
