@@ -23,8 +23,8 @@ bench: setup      # measurements: name, base, series, ratio; BENCH="speed rate c
 	@testbed/bench
 check: setup      # checkpatch, sparse, W=1, each patch builds on its own; QUICK=1
 	@testbed/check
-#: by hand
-shell: setup      # a prompt in the emulated host; KERNEL= SNP=1 SMP= MEM=
+#: by hand (also: testbed/vm)
+shell: setup      # a prompt in the emulated host; KERNEL=base SNP=0 SMP= MEM= KASAN=1
 	@testbed/vm shell
 exec: setup       # run CMD='...' in the emulated host with ADD='files folders'
 	@testbed/vm exec
