@@ -17,7 +17,7 @@ test: setup       # every test of every rung, KTAP; T="name glob*" KERNEL=base
 #: more tests
 proof: setup      # on the unpatched base: the tests that prove a fix must fail
 	@testbed/test --proof
-unit:             # the userland rung alone: seconds, no kernel tree
+unit:             # the userland rung alone: a minute, no kernel tree
 	@testbed/test --unit
 bench: setup      # measurements: name, base, series, ratio; BENCH="speed rate cost"
 	@testbed/bench
