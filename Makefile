@@ -17,14 +17,14 @@ test: setup       # every test of every rung, KTAP; T="name glob*" KERNEL=base
 #: more tests
 proof: setup      # on the unpatched base: the tests that prove a fix must fail
 	@testbed/test --proof
-unit:             # the userland rung alone: seconds, no kernel tree
+unit:             # the userland rung alone: a minute, no kernel tree
 	@testbed/test --unit
 bench: setup      # measurements: name, base, series, ratio; BENCH="speed rate cost"
 	@testbed/bench
 check: setup      # checkpatch, sparse, W=1, each patch builds on its own; QUICK=1
 	@testbed/check
-#: by hand
-shell: setup      # a prompt in the emulated host; KERNEL= SNP=1 SMP= MEM=
+#: by hand (also: testbed/vm)
+shell: setup      # a prompt in the emulated host; KERNEL=base SNP=0 SMP= MEM= KASAN=1
 	@testbed/vm shell
 exec: setup       # run CMD='...' in the emulated host with ADD='files folders'
 	@testbed/vm exec

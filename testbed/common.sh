@@ -38,7 +38,17 @@ die_log() {
 	echo "--- from $log:" >&2
 	log_tail "$log" | sed 's/^/    /' >&2
 	echo "--- the whole log: $log" >&2
+	full_disks >&2
 	exit 1
+}
+
+# What fails for lack of space seldom says so in its last lines.
+full_disks() {
+	local dir
+	for dir in "$KVM_SEV_OUT" "$KVM_SEV_CACHE" "${TMPDIR:-/tmp}"; do
+		[ "$(df -Pk "$dir" | awk 'END { print $4 }')" -ge 102400 ] ||
+			echo "--- less than 100 MB are free at $dir: a first build takes 10 GB in all"
+	done
 }
 
 # step TITLE COMMAND...: run a long command, its output in out/log/.  On a

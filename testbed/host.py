@@ -43,6 +43,10 @@ TCG_LACKS = ("pcid invpcid fxsr-opt misalignsse osvw topoext perfctr-core clzero
              "amd-stibp amd-ssbd")
 
 
+MAX_CPUS = 8            # CONFIG_NR_CPUS of kernel.config
+EXPIRED = "# testbed: no end after"
+
+
 class Failure(Exception):
     """An error of the bed or the host, not of a test in it."""
 
@@ -51,10 +55,46 @@ def env(name, default):
     return os.environ.get(name) or default
 
 
+def number(name, default, least, most):
+    text = env(name, default)
+    if not re.fullmatch(r"[0-9]+", text) or not least <= int(text) <= most:
+        raise Failure("%s=%s: it is a number from %d to %d" % (name, text, least, most))
+    return int(text)
+
+
+def words(name):
+    """Those of a variable, as to a shell."""
+    try:
+        return shlex.split(env(name, ""))
+    except ValueError as e:
+        raise Failure("%s=%s: %s" % (name, env(name, ""), str(e).lower())) from None
+
+
+def check_files(files):
+    for f in files:
+        if not os.path.exists(f):
+            raise Failure("no such file to add: %s" % f)
+
+
+def check_environment():
+    """What the caller has asked for, before it takes minutes to build it."""
+    for name in ("SEV", "SNP", "KASAN"):
+        number(name, "0", 0, 1)
+    number("SMP", "1", 1, MAX_CPUS)
+    number("TIMEOUT", "1", 1, 10 ** 6)
+    if not re.fullmatch(r"[0-9]+[MG]", env("MEM", "4G")):
+        raise Failure("MEM=%s: it is a number with M or G behind it" % env("MEM", ""))
+    words("QEMU_ARGS")
+    qemu = env("QEMU", "")
+    if qemu and not os.access(qemu, os.X_OK):
+        raise Failure("QEMU=%s: there is no such program" % qemu)
+
+
 def choose_kernel():
     variant = env("KERNEL", "series")
     if variant not in ("base", "series"):
         raise Failure("KERNEL=%s: it is 'base' or 'series'" % variant)
+    check_environment()
     return variant
 
 
@@ -110,7 +150,7 @@ def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=
     cmd += ["-kernel", os.path.join(OUT, kernel, "bzImage"),
             "-initrd", initrd, "-append",
             "console=ttyS0 panic=-1 oops=panic loglevel=6 " + cmdline]
-    return cmd + list(more) + shlex.split(env("QEMU_ARGS", ""))
+    return cmd + list(more) + words("QEMU_ARGS")
 
 
 def concatenate(out, archives):
@@ -123,10 +163,9 @@ def concatenate(out, archives):
 
 def add_files(job, files):
     """Files and folders of the user's, as /root/<name>, with their libraries."""
+    check_files(files)
     for f in files:
         f = f.rstrip("/")
-        if not os.path.exists(f):
-            raise Failure("no such file to add: %s" % f)
         to = os.path.join(job, "root", os.path.basename(f))
         if os.path.isdir(f):
             shutil.copytree(f, to, symlinks=True)
@@ -205,7 +244,7 @@ class Host:
         self.read_report()
 
     def expire(self, process, limit):
-        self.lines.append("# testbed: no end after %d s, killed" % limit)
+        self.lines.append("%s %d s, killed" % (EXPIRED, limit))
         process.kill()
 
     def read_report(self):
@@ -232,6 +271,16 @@ class Host:
 
     def trouble(self):
         return [l for l in self.lines if TROUBLE.search(l)] + self.firmware_trouble()
+
+
+def died(host):
+    """Of one without a status: what is to be said of its end."""
+    what = "the host died before its command ended"
+    if host.lines and host.lines[-1].startswith(EXPIRED):
+        what = "the host took too long (TIMEOUT=seconds gives it longer)"
+    elif not any(is_kernel_line(l) for l in host.lines):
+        what = "the emulated host did not start"
+    return "%s\n%s\n--- the whole console: %s" % (what, tail(host.lines), host.console_log)
 
 
 def tail(lines, n=20):

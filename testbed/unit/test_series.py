@@ -66,7 +66,7 @@ class SeriesTest(unittest.TestCase):
         self.write(self.top + "/patches/series",
                    "# review order\n0001-toy-Add-new.patch\n0002-toy-Change-four.patch\n"
                    "0003-toy-Add-third.patch\n")
-        self.write(self.top + "/patches/cover.txt", "A toy series\n\nIt does little.\n")
+        self.write(self.top + "/patches/cover.txt", "A toy series\n\nIt does little, in patch @{Change four}.\n")
 
     def write(self, path, text, mode=0o644):
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -137,6 +137,28 @@ class SeriesTest(unittest.TestCase):
         self.assertEqual(self.read(self.tree + "/arch/new.c"), "int newer;\n")
         stamps = [os.stat(self.tree + "/" + f).st_mtime for f in files]
         self.assertEqual([s == 10 ** 9 for s in stamps], [True, True, False, True])
+
+    def test_what_was_built_is_no_less_than_new(self):
+        """Commits are kept from one run to the next: no change may be overlooked."""
+        third = self.top + "/patches/0003-toy-Add-third.patch"
+        changes = [lambda: None, lambda: self.write(self.top + "/arch/third.c", "int 3rd;\n"),
+                   lambda: os.chmod(self.top + "/arch/new.c", 0o755),
+                   lambda: self.edit(third, "Why it", "How it"),
+                   lambda: self.edit(third, "02:00:00", "03:00:00"),
+                   lambda: self.edit(self.top + "/patches/0001-toy-Add-new.patch", "new.o", "neu.o"),
+                   lambda: self.edit(self.top + "/patches/series", "0003-toy-Add-third.patch\n", "")]
+        seen = set()
+        for change in changes:
+            change()
+            if change is changes[-1]:
+                os.unlink(third)
+                os.unlink(self.top + "/arch/third.c")
+            kept = self.series("commit")
+            self.assertEqual(kept, self.series("commit"))
+            os.unlink(self.tree + "/.git/kvm-sev-built")
+            self.assertEqual(kept, self.series("commit"))
+            seen.add(kept)
+        self.assertEqual(len(seen), len(changes))
 
     def test_overlay_edited_in_tree_comes_back(self):
         self.series("assemble")
@@ -250,7 +272,13 @@ class SeriesTest(unittest.TestCase):
                          self.git("rev-parse", "HEAD^{tree}"))
         cover = self.read(out + "/0000-cover-letter.txt")
         self.assertIn("A toy series", cover)
+        self.assertIn("It does little, in patch 2.", cover)
         self.assertIn("base-commit:", cover)
+
+    def test_cover_without_its_patch_refused(self):
+        for words in ("Add", "nonsense"):       # two patches, and none
+            self.write(self.top + "/patches/cover.txt", "A series\n\nSee @{%s}.\n" % words)
+            self.assertIn("'%s' in the subject, not one" % words, self.series("export", ok=False))
 
     def test_import_of_a_branch(self):
         self.series("assemble")
@@ -272,6 +300,7 @@ class SeriesTest(unittest.TestCase):
         self.assertIn("toy: Correct dev", err)
         self.assertTrue(os.path.exists(self.top + "/arch/new.c"))
         self.series(*args, "--fold-overlay")
+        self.write(self.top + "/patches/cover.txt", "Another series\n\nIt develops.\n")
         self.assertEqual(self.read(self.top + "/arch/dev.c"), "int dev = 1;\n")
         self.assertFalse(os.path.exists(self.top + "/arch/new.c"))
         self.series("verify")

@@ -2,16 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """The kernel's SNP AP creation, compiled here from the same files: see snp_ap/."""
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
-HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "snp_ap")
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
-SVM = os.path.join(TOP, "arch/x86/kvm/svm")
+import userland
+
 SOURCES = ["snp_ap.c", "snp_ap_state.c"]
+TEST = ["snp_ap_unit.c", "model.c", "vm.c"]
 HEADERS = """linux/bitfield.h linux/bug.h linux/fs.h linux/kvm_host.h linux/kvm_types.h
 asm/sev.h asm/svm.h ghcb.h lapic.h mirror.h mmu.h svm.h x86.h""".split()
 
@@ -45,51 +43,26 @@ MUTANTS = [
 ]
 
 
-SANITIZE = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+class SnpAp(userland.Program):
+    @classmethod
+    def setup(cls):
+        return userland.Build("snp_ap", cls.work, HEADERS, flags=["-Wno-misleading-indentation"])
 
-
-def build(work, name, flags, change=lambda source, text: text):
-    """Apart from their neighbours: all headers but their own lead to the stubs."""
-    shims = os.path.join(work, "include")
-    for h in HEADERS:
-        path = os.path.join(shims, h)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w") as f:
-            f.write('#include "%s"\n' % os.path.join(HERE, "stubs.h"))
-    for source in SOURCES:
-        with open(os.path.join(SVM, source)) as f:
+    @classmethod
+    def source(cls, name, change=lambda text: text):
+        """A file of the kernel's apart from its neighbours: then all headers but its
+        own lead to the stubs."""
+        with open(os.path.join(userland.SVM, name)) as f:
             text = f.read()
-        with open(os.path.join(work, source), "w") as f:
-            f.write(change(source, text))
-    program = os.path.join(work, name)
-    subprocess.run(["gcc", "-g", "-Wall", "-Werror", "-Wno-unused-function",
-                    "-Wno-misleading-indentation", "-DCONFIG_KVM_AMD_SEV=1",
-                    "-I", shims, "-I", HERE, "-I", SVM] + flags
-                   + [os.path.join(HERE, "snp_ap_unit.c")]
-                   + [os.path.join(work, source) for source in SOURCES]
-                   + ["-o", program], check=True)
-    return program
-
-
-def run(program, *args):
-    return subprocess.run([program] + list(args), stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=120)
-
-
-class SnpAp(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.work = tempfile.mkdtemp(prefix="kvm-sev-unit-")
-        cls.program = build(cls.work, "snp_ap_unit", SANITIZE)
+        path = os.path.join(cls.work, name)
+        with open(path, "w") as f:
+            f.write(change(text))
+        return path
 
     @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.work)
-
-    def passes(self, word, *args):
-        p = run(self.program, *args)
-        self.assertEqual(p.returncode, 0, p.stdout)
-        self.assertIn(word, p.stdout)
+    def build(cls, name, compiler, *flags):
+        sources = TEST + [cls.source(s) for s in SOURCES]
+        return cls.setup().compile(name, sources, *flags, compiler=compiler)
 
     def test_malformed(self):
         self.passes("requests", "malformed")
@@ -101,14 +74,17 @@ class SnpAp(unittest.TestCase):
         self.passes("steps", "walk", "100000")
 
     def test_mutants(self):
+        build = self.setup()
+        objects = build.objects(TEST + [self.source(s) for s in SOURCES])
         for n, (name, old, new) in enumerate(MUTANTS):
-            def change(source, text):
-                if source != name:
-                    return text
+            def change(text):
                 self.assertIn(old, text, "no place for mutant %d" % n)
                 return text.replace(old, new)
-            program = build(self.work, "mutant", [], change)
-            found = any(run(program, *args).returncode
+            mutant = self.source(name, change)
+            program = build.compile("mutant", [mutant if s == mutant else o
+                                               for s, o in objects.items()])
+            found = any(subprocess.run([program, *args], stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, timeout=120).returncode
                         for args in (("malformed",), ("matrix",), ("walk", "20000")))
             self.assertTrue(found, "mutant %d survives: %s" % (n, old))
 

@@ -10,10 +10,8 @@
  *
  * With -DLIBFUZZER there is no main(), and the fuzzer's finds the inputs.
  */
-#include <stdlib.h>
-#include <time.h>
-
 #include "stubs.h"
+#include "fuzz.h"
 #include "ghcb.h"
 
 #define GHCB_GPA	0x7000000ull
@@ -30,13 +28,6 @@ int vmgexit_ext_guest_req(struct kvm_vcpu *v, const struct vmgexit_req *q, struc
 	return 1;
 }
 int sev_snp_ap_creation(struct kvm_vcpu *v, u64 info1, gpa_t gpa, u64 features) { return 0; }
-
-#define CHECK(cond) do {						\
-	if (!(cond)) {							\
-		fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);	\
-		abort();						\
-	}								\
-} while (0)
 
 /*
  * Requests.
@@ -140,8 +131,6 @@ static void check_psc(const u8 *bytes, size_t size, u64 offset)
 /*
  * One input: a request, then a list.
  */
-int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size);
-
 int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size)
 {
 	struct { u64 code, info1, info2, scratch, rax, xcr0, valid; u32 usage; u8 cpl, flags; } in;
@@ -266,16 +255,6 @@ static void check_table(void)
 	printf("%zu events\n", ARRAY_SIZE(codes));
 }
 
-static u64 state = 0x5e5;
-
-static u64 rnd(void)
-{
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return state * 0x2545f4914f6cdd1dull;
-}
-
 static void random_input(u8 *bytes, size_t size)
 {
 	u64 *words = (u64 *)bytes;
@@ -312,21 +291,6 @@ static void fuzz(int seconds)
 		n++;
 	} while (n % 1024 || time(NULL) < end);
 	printf("%lu inputs\n", n);
-}
-
-static void run_file(const char *name)
-{
-	static u8 bytes[65536];
-	FILE *f = fopen(name, "rb");
-	size_t size;
-
-	if (!f) {
-		perror(name);
-		exit(1);
-	}
-	size = fread(bytes, 1, sizeof(bytes), f);
-	fclose(f);
-	LLVMFuzzerTestOneInput(bytes, size);
 }
 
 int main(int argc, char *argv[])

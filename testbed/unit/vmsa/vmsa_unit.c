@@ -10,21 +10,12 @@
  *
  * With -DLIBFUZZER there is no main(), and the fuzzer's finds the records.
  */
-#include <stdlib.h>
-#include <time.h>
-
 #include "stubs.h"
+#include "fuzz.h"
 #include "vmsa.h"
 
 #define FEATURES	0x20ull
 #define JUMP_TABLE	0x9f000ull
-
-#define CHECK(cond) do {						\
-	if (!(cond)) {							\
-		fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);	\
-		abort();						\
-	}								\
-} while (0)
 
 static const struct sev_vcpu_record good = {
 	.version = SEV_VCPU_RECORD_VERSION,
@@ -189,8 +180,6 @@ static bool check_record(const struct sev_vcpu_record *in, u64 jump_table)
 }
 
 /* One input: a record, the rest of which is that of a good one. */
-int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size);
-
 int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size)
 {
 	struct sev_vcpu_record rec = good;
@@ -255,16 +244,6 @@ static void check_rules(void)
 	printf("%zu rules\n", NR_RULES + 1);
 }
 
-static u64 state = 0x5e5;
-
-static u64 rnd(void)
-{
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return state * 0x2545f4914f6cdd1dull;
-}
-
 static void fuzz(int seconds)
 {
 	time_t end = time(NULL) + seconds;
@@ -284,21 +263,6 @@ static void fuzz(int seconds)
 	} while (n % 1024 || time(NULL) < end);
 	CHECK(taken && taken < n);
 	printf("%lu records, %lu taken\n", n, taken);
-}
-
-static void run_file(const char *name)
-{
-	static u8 bytes[4096];
-	FILE *f = fopen(name, "rb");
-	size_t size;
-
-	if (!f) {
-		perror(name);
-		exit(1);
-	}
-	size = fread(bytes, 1, sizeof(bytes), f);
-	fclose(f);
-	LLVMFuzzerTestOneInput(bytes, size);
 }
 
 int main(int argc, char *argv[])
