@@ -70,6 +70,10 @@ entry h_cpuid
     movq %rdx, 0x8118
     ret
 
+entry h_load
+    movq (%rax), %rax
+    ret
+
 entry h_vmrun
     clgi
     xorl %edi, %edi
@@ -82,6 +86,17 @@ entry h_vmrun
 entry h_vmrun_nmi
     clgi
     send_self 0x4400
+    xorl %edi, %edi
+    xorl %ebx, %ebx
+    vmrun %rax
+    stgi
+    nop
+    ret
+
+/* Likewise an SMI */
+entry h_vmrun_smi
+    clgi
+    send_self 0x4200
     xorl %edi, %edi
     xorl %ebx, %ebx
     vmrun %rax
@@ -119,6 +134,33 @@ init_held:
     nop
     movq $2, 0x8078
 0:  jmp 0b
+
+/* In the guest, which does not hear of it; the CPU comes back here. */
+entry h_init_lost
+    cmpq $0, 0x8078
+    jne 1f
+    movq $1, 0x8078
+    clgi
+    send_self 0x4500
+    xorl %edi, %edi
+    xorl %ebx, %ebx
+    vmrun %rax
+1:  ret
+
+/* VM_PAGE_FLUSH with SMAP, as if RFLAGS.AC could excuse anything */
+entry h_flush_smap
+    movq %cr4, %rbx
+    movq %rbx, %rsi
+    orq $0x200000, %rsi
+    movq %rsi, %cr4
+    stac
+    movq %rax, %rdx
+    shrq $32, %rdx
+    movl $0xc001011e, %ecx
+    wrmsr
+    clac
+    movq %rbx, %cr4
+    ret
 
 entry h_read_drs
     movq %dr0, %rax
@@ -273,6 +315,13 @@ entry g_debug_handler
     call send
     iret
 
+/* #VC: the error code is what there was to exit with; 3 bytes long */
+entry g_vc_handler
+    popl %eax
+    call send
+    addl $3, (%esp)
+    iret
+
 entry g_nmi
     report 0x11
     iret_self
@@ -315,6 +364,25 @@ entry g_pat
     movl %eax, %edx
     wrmsr
     report 0x16
+
+/* Until the host changes what is at 0x4010 */
+entry g_busy
+    movl $0x600df00d, 0x4000
+1:  cmpl $0, 0x4010
+    je 1b
+    report 0x17
+    movl 0x4000, %eax
+    call send
+
+entry g_status
+    movl $0xc0010131, %ecx
+    rdmsr
+    call send
+
+entry g_vmsave
+    movl $0x5000, %eax
+    .byte 0x0f, 0x01, 0xdb
+    report 0x18
 
 entry g_shutdown
     lidt G(no_idt)
