@@ -315,12 +315,10 @@ entry g_debug_handler
     call send
     iret
 
-/* #VC: the error code is what there was to exit with; 3 bytes long */
+/* #VC: the error code is what there was to exit with; in 64-bit mode as well */
 entry g_vc_handler
     popl %eax
     call send
-    addl $3, (%esp)
-    iret
 
 entry g_nmi
     report 0x11
