@@ -548,6 +548,11 @@ static void amd_mee_reset(void *opaque)
     crc_pool_free();
 }
 
+unsigned amd_mee_max_asid(void)
+{
+    return mee.max_asid;
+}
+
 void amd_mee_create(unsigned max_asid)
 {
     static Error *blocker;

@@ -249,7 +249,7 @@ static bool psp_guest_has_run(const AmdPspGuest *g)
 
 AmdPspStatus amd_psp_asid_free(const AmdPspState *s, uint32_t asid)
 {
-    if (!asid || asid > s->max_asid) {
+    if (!asid || asid > MIN(s->max_asid, amd_mee_max_asid())) {
         return PSP_INVALID_ASID;
     }
     switch (s->asid_state[asid]) {

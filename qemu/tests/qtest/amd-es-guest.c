@@ -104,6 +104,7 @@ void place_guest(const uint8_t *entry)
     qtest_memwrite(psp.qts, GUEST + CODE, es_guest, es_guest_end - es_guest);
     gate(1, g_debug_handler);
     gate(2, g_nmi_handler);
+    gate(13, g_gp_handler);
     gate(29, g_vc_handler);
     poke(GUEST + GGDT + 8, 0x00cf9b000000ffff);
     qtest_memset(psp.qts, VMCB, 0, 0x1000);
@@ -153,20 +154,28 @@ void start_guest(const char *cpu, const uint8_t *entry)
     launch_guest();
 }
 
+void set_entry(uint64_t spa, uint64_t lo, uint64_t perms)
+{
+    poke(entry_at(spa) + 8, perms);
+    poke(entry_at(spa), lo);
+}
+
 static void own(uint64_t spa, uint64_t gpa, uint64_t bits)
 {
     encrypt(spa);
-    poke(entry_at(spa) + 8, ALL_PERMS);
-    poke(entry_at(spa), E_GUEST(ASID, gpa) | E_VALID | bits);
+    set_entry(spa, E_GUEST(ASID, gpa) | E_VALID | bits, ALL_PERMS);
 }
 
-void start_snp_guest(const uint8_t *entry)
+void start_snp_guest(const uint8_t *entry, void (*prepare)(void))
 {
     es = true;
     boot_snp();
     wrmsr(MSR_SYSCFG, rdmsr(MSR_SYSCFG) | SNP_EN);
     place_guest(entry);
     poke(VMSA + 0x3b0, 1);                              /* SNPActive */
+    if (prepare) {
+        prepare();
+    }
     psp_reach(S_ACTIVE, 0);
     for (uint64_t gpa = CODE; gpa <= GDATA; gpa += 0x1000) {
         own(GUEST + gpa, gpa, 0);

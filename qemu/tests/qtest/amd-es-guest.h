@@ -16,7 +16,8 @@
 extern const uint8_t es_loop[], es_loop_end[], es_stubs[];
 extern const uint8_t es_guest[], es_guest_end[];
 extern const uint8_t h_wrmsr[], h_rdmsr[], h_vmrun[];
-extern const uint8_t g_nmi_handler[], g_debug_handler[], g_vc_handler[];
+extern const uint8_t g_nmi_handler[], g_debug_handler[], g_gp_handler[],
+                     g_vc_handler[];
 
 #define IOPM            0x70000
 #define MSRPM           0x74000
@@ -57,8 +58,12 @@ void place_guest(const uint8_t *entry);
 void launch_guest(void);
 void launch_vmsa(uint64_t spa);
 void start_guest(const char *cpu, const uint8_t *entry);
-/* An SNP guest, whose pages software has put into the RMP */
-void start_snp_guest(const uint8_t *entry);
+/*
+ * An SNP guest, whose pages software has put into the RMP; @prepare changes what
+ * is in memory before it is launched, if not NULL.
+ */
+void start_snp_guest(const uint8_t *entry, void (*prepare)(void));
+void set_entry(uint64_t spa, uint64_t lo, uint64_t perms);
 
 /* Run it; what it exits with */
 uint64_t exit_code(const uint8_t *how);

@@ -315,6 +315,18 @@ static void test_key_gone(void)
     psp_stop();
 }
 
+/* The firmware has no more keys to give than the CPUs have ASIDs. */
+static void test_max_asid(void)
+{
+    boot("-vnmi -global amd-psp.max-asid=1006");
+    psp_reach(S_LUPDATE, 0);
+    g_assert_cmphex(PSP_CMD(CMD_ACTIVATE, { 0, 4, HANDLE },
+                            { 4, 4, ASIDS + 1 }), ==, INVALID_ASID);
+    g_assert_cmphex(PSP_CMD(CMD_ACTIVATE, { 0, 4, HANDLE }, { 4, 4, ASIDS }),
+                    ==, OK);
+    psp_stop();
+}
+
 /* ---- events and instructions */
 
 /* SMIs are the host's, intercepted or not, when it is ready for them. */
@@ -366,7 +378,7 @@ static void test_vmsave(void)
 /* The guest is gone, and what it ran from is not in use any more. */
 static void test_init_in_guest(void)
 {
-    start_snp_guest(g_nmi);
+    start_snp_guest(g_nmi, NULL);
     call(h_init_lost, VMCB, 0, 0);
     g_assert_cmphex(peek(entry_at(VMSA) + 8), ==, ALL_PERMS);
     g_assert_cmphex(peek(entry_at(VMCB) + 8), ==, 0);
@@ -410,6 +422,7 @@ int main(int argc, char **argv)
     qtest_add_func("/amd-es-vmrun/status", test_status);
     qtest_add_func("/amd-es-vmrun/ciphertext", test_ciphertext);
     qtest_add_func("/amd-es-vmrun/key-gone", test_key_gone);
+    qtest_add_func("/amd-es-vmrun/max-asid", test_max_asid);
     qtest_add_func("/amd-es-vmrun/smi", test_smi);
     qtest_add_func("/amd-es-vmrun/vmsave", test_vmsave);
     qtest_add_func("/amd-es-vmrun/init-in-guest", test_init_in_guest);

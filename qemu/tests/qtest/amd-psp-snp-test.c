@@ -281,6 +281,29 @@ static void test_init_ex(void)
     psp_stop();
 }
 
+/* Of the buffer that INIT_EX was given, firmware writes to what it still has. */
+static void test_nv_taken_back(void)
+{
+    uint64_t before;
+
+    snp_up();
+    for (uint64_t i = 0; i < NV_LEN; i += 0x1000) {
+        qtest_memset(psp.qts, NV + i, 0xff, 0x1000);
+        give_firmware(NV + i);
+    }
+    g_assert_cmphex(PSP_CMD(CMD_INIT_EX, { 0, 4, 0x24 }, { 24, 8, NV },
+                            { 32, 4, NV_LEN }), ==, OK);
+    before = peek(NV + 16);
+    g_assert_cmphex(PSP_CMD(CMD_PDH_GEN), ==, OK);
+    g_assert_cmphex(peek(NV + 16), !=, before);          /* new, encrypted */
+    before = peek(NV + 16);
+    reclaim(NV);
+    rmp(NV, GPA, ASID, false, false);
+    g_assert_cmphex(PSP_CMD(CMD_PDH_GEN), ==, OK);
+    g_assert_cmphex(peek(NV + 16), ==, before);
+    psp_stop();
+}
+
 #define IOMMU_CONTROL   0xfed80018
 
 static void test_init_iommu(void)
@@ -421,6 +444,7 @@ int main(int argc, char **argv)
     qtest_add_func("/amd-psp-snp/unsmash", test_unsmash);
     qtest_add_func("/amd-psp-snp/legacy-output", test_legacy_output);
     qtest_add_func("/amd-psp-snp/init-ex", test_init_ex);
+    qtest_add_func("/amd-psp-snp/nv-taken-back", test_nv_taken_back);
     qtest_add_func("/amd-psp-snp/init-iommu", test_init_iommu);
     qtest_add_func("/amd-psp-snp/response-page", test_response_page);
     qtest_add_func("/amd-psp-snp/context", test_context);

@@ -26,6 +26,7 @@
  * secure processor each ask for it; all but the first call change nothing.
  */
 void amd_mee_create(unsigned max_asid);
+unsigned amd_mee_max_asid(void);
 
 extern bool amd_mee_created;
 
