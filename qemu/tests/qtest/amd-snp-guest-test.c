@@ -191,18 +191,29 @@ static void test_psmash(void)
 
 /* ---- page tables */
 
-static void with_tables(void)
+/* One entry, for 4 MB at 0; accessed and dirty already, or not */
+static void with_table(uint32_t entry)
 {
-    qtest_writel(psp.qts, GUEST + GDATA, 0x83);         /* 4 MB at 0 */
+    qtest_writel(psp.qts, GUEST + GDATA, entry);
     poke(VMSA + 0x148, 0x10);                           /* CR4.PSE */
     poke(VMSA + 0x150, GDATA);
     poke(VMSA + 0x158, 0x80000011);
 }
 
+static void with_used_table(void)
+{
+    with_table(0xe3);
+}
+
+static void with_new_table(void)
+{
+    with_table(0x83);
+}
+
 /* Without PAE, everything is private.  A table is a page like others. */
 static void test_tables(void)
 {
-    start_snp_guest(g_serve, with_tables);
+    start_snp_guest(g_serve, with_used_table);
     set_entry(GUEST + GDATA, E_GUEST(ASID + 1, GDATA) | E_VALID, ALL_PERMS);
     assert_npf(NPF_TABLE | 0x10, GDATA);
     set_entry(GUEST + GDATA, E_GUEST(ASID, GDATA + 0x1000) | E_VALID,
@@ -211,7 +222,12 @@ static void test_tables(void)
     set_entry(GUEST + GDATA, mine | E_VALID, W | X_SUPER);
     assert_npf(NPF_TABLE | 0x10 | NPF_VMPL, GDATA);
     set_entry(GUEST + GDATA, mine | E_VALID, R);
-    assert_npf(NPF_TABLE | 0x10 | NPF_VMPL, GDATA);     /* the accessed bit */
+    assert_says(0);
+    psp_stop();
+
+    start_snp_guest(g_serve, with_new_table);
+    set_entry(GUEST + GDATA, mine | E_VALID, R);
+    assert_npf(NPF_TABLE | 0x10 | NPF_VMPL, GDATA);
     set_entry(GUEST + GDATA, mine | E_VALID, R | W);
     assert_says(0);
     psp_stop();
@@ -228,9 +244,11 @@ static void test_mmio(void)
     psp_stop();
 }
 
+/* Whatever the host wants to intercept, #VC itself included */
 static void test_always_vc(void)
 {
     serve(NULL);
+    qtest_writel(psp.qts, VMCB + 8, 1u << 29);
     assert_vc(G_CPUID, 0, 0, 0x72);
     psp_stop();
     serve(NULL);
