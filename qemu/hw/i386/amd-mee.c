@@ -29,6 +29,7 @@
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
 #include "qemu/lockable.h"
+#include "qemu/rcu.h"
 #include "qapi/error.h"
 #include "exec/exec-all.h"
 #include "exec/memory-encryption.h"
@@ -256,6 +257,12 @@ static bool accessible(hwaddr pa, uint32_t asid, size_t len)
     return true;
 }
 
+bool amd_mee_covers(hwaddr pa, size_t len)
+{
+    QEMU_LOCK_GUARD(&mee.lock);
+    return accessible(pa, 0, len);
+}
+
 bool amd_mee_read(hwaddr pa, uint32_t asid, void *buf, size_t len)
 {
     uint8_t *to = buf;
@@ -391,20 +398,41 @@ static const MemoryEncryptionOps amd_mee_ops = {
 
 /* ---- keys */
 
+/* No CPU may go on to use a page under a key that it is not tagged with. */
+static void forget_pages(void)
+{
+    CPUState *cpu;
+
+    if (!tcg_enabled()) {
+        return;
+    }
+    RCU_READ_LOCK_GUARD();
+    CPU_FOREACH(cpu) {
+        tlb_flush_host_range(cpu, (uintptr_t)mee.base,
+                             mee.pages << MEE_PAGE_BITS);
+    }
+}
+
 /*
- * Pages tagged with a key that goes become raw.  No CPU has to be stopped for
- * it: only a guest of that ASID can have them in its TLB, the firmware does not
- * deactivate an ASID on which a guest runs, and VMRUN flushes the TLB.
+ * Pages tagged with a key that goes become raw.  The TLBs lose them without
+ * their CPUs being stopped: what a guest of that ASID does meanwhile on another
+ * CPU is as undefined as on silicon, where its key is pulled from under it.
  */
 static void drop_key(uint32_t asid)
 {
+    bool used = false;
+
     if (!mee.cipher[asid]) {
         return;
     }
     for (uint64_t page = 0; page < mee.pages; page++) {
         if (mee.tag[page] == asid) {
             retag(page, 0);
+            used = true;
         }
+    }
+    if (used) {
+        forget_pages();
     }
     mee_cipher_free(mee.cipher[asid]);
     qatomic_set(&mee.cipher[asid], NULL);
@@ -518,6 +546,11 @@ static void amd_mee_reset(void *opaque)
         drop_key(asid);
     }
     crc_pool_free();
+}
+
+unsigned amd_mee_max_asid(void)
+{
+    return mee.max_asid;
 }
 
 void amd_mee_create(unsigned max_asid)

@@ -476,7 +476,10 @@ static AmdRmpStatus changeable(const RmpTable *t, uint64_t pfn, uint64_t n)
     return AMD_RMP_SUCCESS;
 }
 
-/* Two sizes at once: part of a 2M page, or a 2M page over assigned 4K ones */
+/*
+ * Two sizes at once: part of a 2M page, or a 2M page over assigned 4K ones.
+ * That just this is FAIL_OVERLAP is from memory.
+ */
 static bool overlaps(const RmpTable *t, uint64_t pfn, bool large)
 {
     bool is_2m = raw_is_2m(raw_lo(t, HEAD(pfn)));
@@ -518,7 +521,10 @@ AmdRmpStatus rmp_table_update(RmpTable *t, hwaddr spa, const AmdRmpState *s)
     return AMD_RMP_SUCCESS;
 }
 
-/* The head comes last: until then lookups see the 2M page. */
+/*
+ * The head comes last: until then lookups see the 2M page.  That FAIL_PERMISSION
+ * is the answer for a page that is none of 2M is from memory.
+ */
 AmdRmpStatus rmp_table_psmash(RmpTable *t, hwaddr spa)
 {
     uint64_t head = spa >> RMP_PAGE_BITS;
@@ -617,7 +623,10 @@ AmdRmpResult rmp_table_pvalidate(RmpTable *t, const AmdRmpAccess *access,
     return r;
 }
 
-/* A VMPL gives to those below it, and no more than it has. */
+/*
+ * A VMPL gives to those below it, and no more than it has.  Assumed: what cannot
+ * be given, to nobody, is FAIL_INPUT, and a page in use is FAIL_INUSE.
+ */
 static AmdRmpStatus adjust_allowed(const AmdRmpAccess *access,
                                    const AmdRmpEntry *e,
                                    const AmdRmpAdjust *adjust)

@@ -72,6 +72,13 @@ void amd_rmp_add_e820(void)
     }
 }
 
+static void amd_rmp_reset(void *opaque)
+{
+    QEMU_LOCK_GUARD(&rmp.lock);
+    rmp.active = false;
+    rmp.table.pages = 0;
+}
+
 bool amd_rmp_create(Error **errp)
 {
     X86MachineState *machine = X86_MACHINE(qdev_get_machine());
@@ -92,6 +99,7 @@ bool amd_rmp_create(Error **errp)
     rmp.base = ROUND_DOWN(top - size, RMP_ALIGN);
     rmp.end = rmp.base + size - 1;
     qemu_mutex_init(&rmp.lock);
+    qemu_register_reset(amd_rmp_reset, NULL);
     return true;
 }
 
@@ -108,17 +116,9 @@ void amd_rmp_reserved(hwaddr *base, hwaddr *end)
 
 /* ---- life cycle */
 
-static void amd_rmp_reset(void *opaque)
-{
-    QEMU_LOCK_GUARD(&rmp.lock);
-    rmp.active = false;
-    rmp.table.pages = 0;
-}
-
 /* What the MSRs must hold is in 15.36.4 "Initializing the RMP". */
 bool amd_rmp_enable(hwaddr base, hwaddr end)
 {
-    static bool reset_registered;
     hwaddr len = end + 1 - base;
     uint8_t *raw;
 
@@ -138,10 +138,6 @@ bool amd_rmp_enable(hwaddr base, hwaddr end)
         rmp.used_end = end;
         qatomic_store_release(&rmp.table.pages,
                               (len - AMD_RMP_BOOKKEEPING) / sizeof(RmpRaw));
-        if (!reset_registered) {
-            qemu_register_reset(amd_rmp_reset, NULL);
-            reset_registered = true;
-        }
     }
     return rmp.used_base == base && rmp.used_end == end;
 }
@@ -301,8 +297,7 @@ bool amd_rmp_asid_has_pages(uint32_t asid)
     return rmp_table_asid_has_pages(&rmp.table, asid);
 }
 
-/* A page that only one CPU at a time may have: the VMSA */
-AmdRmpFault amd_rmp_claim(const AmdRmpAccess *access)
+static AmdRmpFault check_and_mark(const AmdRmpAccess *access, bool exclusive)
 {
     AmdRmpFault fault;
     AmdRmpEntry e;
@@ -312,17 +307,22 @@ AmdRmpFault amd_rmp_claim(const AmdRmpAccess *access)
     if (fault != AMD_RMP_OK) {
         return fault;
     }
-    if (rmp_table_get(&rmp.table, access->spa, &e) && e.in_use) {
+    if (exclusive && rmp_table_get(&rmp.table, access->spa, &e) && e.in_use) {
         return AMD_RMP_FAULT_IN_USE;
     }
     rmp_table_mark(&rmp.table, access->spa, 1);
     return AMD_RMP_OK;
 }
 
-void amd_rmp_mark_in_use(hwaddr spa)
+/* A page that only one CPU at a time may have: the VMSA */
+AmdRmpFault amd_rmp_claim(const AmdRmpAccess *access)
 {
-    QEMU_LOCK_GUARD(&rmp.lock);
-    rmp_table_mark(&rmp.table, spa, 1);
+    return check_and_mark(access, true);
+}
+
+AmdRmpFault amd_rmp_share(const AmdRmpAccess *access)
+{
+    return check_and_mark(access, false);
 }
 
 void amd_rmp_clear_in_use(hwaddr spa)

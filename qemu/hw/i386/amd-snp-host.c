@@ -1,5 +1,5 @@
 /*
- * AMD SEV-SNP: how the secure processor's firmware finds the CPUs set up
+ * AMD SEV and SEV-SNP: how the secure processor's firmware finds the CPUs set up
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -29,6 +29,21 @@ bool amd_snp_cpus_ready(bool init_rmp)
 
     CPU_FOREACH(cs) {
         if (!snp_cpu_ready(cpu_env(cs), init_rmp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool amd_sev_cpus_ready(void)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        CPUX86State *env = cpu_env(cs);
+
+        if (sev_host(env) &&
+            !FIELD_EX64(env->sev_msrs.syscfg, SYSCFG, MEM_ENCRYPT)) {
             return false;
         }
     }

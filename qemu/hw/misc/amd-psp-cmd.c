@@ -14,6 +14,7 @@
 #include "qemu/guest-random.h"
 #include "qemu/log.h"
 #include "qemu/units.h"
+#include "hw/i386/amd-snp-host.h"
 #include "amd-psp-snp.h"
 #include "trace.h"
 
@@ -99,12 +100,16 @@ void amd_psp_shutdown(AmdPspState *s)
     s->tmr_len = 0;
 }
 
-/* INIT and INIT_EX: SEV-ES needs a trusted memory region of the right shape */
-static AmdPspStatus psp_init_tmr(AmdPspState *s, uint32_t flags, hwaddr tmr,
-                                 uint32_t len)
+/*
+ * INIT and INIT_EX: memory encryption has to be on, and SEV-ES needs a trusted
+ * memory region of the right shape.  That the former comes first is assumed.
+ */
+static AmdPspStatus psp_init_check(AmdPspState *s, uint32_t flags, hwaddr tmr,
+                                   uint32_t len)
 {
-    AmdPspStatus ret;
-
+    if (!amd_sev_cpus_ready()) {
+        return PSP_HWERROR_PLATFORM;
+    }
     if (!(flags & INIT_FLAG_ES)) {
         return PSP_SUCCESS;
     }
@@ -114,19 +119,19 @@ static AmdPspStatus psp_init_tmr(AmdPspState *s, uint32_t flags, hwaddr tmr,
     if (!QEMU_IS_ALIGNED(tmr, len)) {
         return PSP_INVALID_ADDRESS;
     }
-    ret = amd_psp_output(tmr, len);
-    if (ret == PSP_SUCCESS) {
+    return amd_psp_output(tmr, len);
+}
+
+static void psp_init_done(AmdPspState *s, uint32_t flags, hwaddr tmr,
+                          uint32_t len)
+{
+    amd_psp_identity_ensure(s);
+    s->es = flags & INIT_FLAG_ES;
+    if (s->es) {
         amd_mee_crc_pool(tmr, len);
         s->tmr_addr = tmr;
         s->tmr_len = len;
     }
-    return ret;
-}
-
-static void psp_init_done(AmdPspState *s, uint32_t flags)
-{
-    amd_psp_identity_ensure(s);
-    s->es = flags & INIT_FLAG_ES;
     s->state = PSP_P_INIT;
 }
 
@@ -134,12 +139,12 @@ static AmdPspStatus psp_init(AmdPspState *s, AmdPspGuest *g, void *buf)
 {
     PspCmdInit *cmd = buf;
     uint32_t flags = le32_to_cpu(cmd->flags);
+    hwaddr tmr = amd_psp_addr(s, cmd->tmr_addr);
     AmdPspStatus ret;
 
-    ret = psp_init_tmr(s, flags, amd_psp_addr(s, cmd->tmr_addr),
-                       le32_to_cpu(cmd->tmr_len));
+    ret = psp_init_check(s, flags, tmr, le32_to_cpu(cmd->tmr_len));
     if (ret == PSP_SUCCESS) {
-        psp_init_done(s, flags);
+        psp_init_done(s, flags, tmr, le32_to_cpu(cmd->tmr_len));
     }
     return ret;
 }
@@ -165,13 +170,13 @@ static AmdPspStatus psp_init_ex(AmdPspState *s, AmdPspGuest *g, void *buf)
     }
     ret = amd_psp_output(nv, NV_SIZE);
     if (ret == PSP_SUCCESS) {
-        ret = psp_init_tmr(s, flags, tmr, le32_to_cpu(cmd->tmr_len));
+        ret = psp_init_check(s, flags, tmr, le32_to_cpu(cmd->tmr_len));
     }
     if (ret == PSP_SUCCESS) {
         ret = amd_psp_nv_load(s, nv);
     }
     if (ret == PSP_SUCCESS) {
-        psp_init_done(s, flags);
+        psp_init_done(s, flags, tmr, le32_to_cpu(cmd->tmr_len));
     }
     return ret;
 }
@@ -244,7 +249,7 @@ static bool psp_guest_has_run(const AmdPspGuest *g)
 
 AmdPspStatus amd_psp_asid_free(const AmdPspState *s, uint32_t asid)
 {
-    if (!asid || asid > s->max_asid) {
+    if (!asid || asid > MIN(s->max_asid, amd_mee_max_asid())) {
         return PSP_INVALID_ASID;
     }
     switch (s->asid_state[asid]) {
@@ -463,6 +468,7 @@ static AmdPspStatus psp_cmd_run(AmdPspState *s, const AmdPspCmd *cmd,
     /* INVALID_LEN reports the required length in the buffer. */
     if ((cmd->flags & WB) && (ret == PSP_SUCCESS || ret == PSP_INVALID_LEN)) {
         amd_mee_write(cmdbuf, 0, buf, cmd->len);
+        amd_psp_pages_give_back(cmdbuf, cmd->len);
     }
     return ret;
 }

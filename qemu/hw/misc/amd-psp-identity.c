@@ -89,13 +89,16 @@ static void psp_nv_mac(AmdPspState *s, PspNv *nv, uint8_t mac[PSP_SHA256_LEN])
     amd_psp_hmac(mac, key, sizeof(key), &iov, 1);
 }
 
-/* The host saves the buffer after every command that may have changed it. */
+/*
+ * The host saves the buffer after every command that may have changed it.  If
+ * it has taken the pages back meanwhile, they are somebody else's.
+ */
 static void psp_nv_store(AmdPspState *s)
 {
     AmdPspIdentity *id = &s->id;
     g_autofree PspNv *nv = NULL;
 
-    if (!s->nv_addr) {
+    if (!s->nv_addr || amd_psp_output(s->nv_addr, sizeof(*nv)) != PSP_SUCCESS) {
         return;
     }
     nv = g_new0(PspNv, 1);

@@ -215,6 +215,9 @@ bool amd_psp_in_tmr(hwaddr pa);
 bool amd_psp_wbinvd_done(void);
 void amd_psp_wbinvd_restart(void);
 
+/* amd-psp-snp-page.c: of a command buffer that firmware has written to */
+void amd_psp_pages_give_back(hwaddr pa, uint64_t bytes);
+
 /* amd-psp-cmd.c */
 AmdPspStatus amd_psp_execute(AmdPspState *s, unsigned id, hwaddr cmdbuf);
 AmdPspGuest *amd_psp_guest_find(AmdPspState *s, uint32_t handle);

@@ -72,6 +72,22 @@ void amd_psp_pages_set(hwaddr pa, uint64_t bytes, const AmdRmpEntry *e)
                  e);
 }
 
+/* FIRMWARE becomes RECLAIM: the host may have the pages back. */
+void amd_psp_pages_give_back(hwaddr pa, uint64_t bytes)
+{
+    hwaddr end = pa + bytes;
+    AmdRmpEntry old, e;
+
+    for (pa = QEMU_ALIGN_DOWN(pa, PSP_SNP_PAGE); pa < end; pa += PSP_SNP_PAGE) {
+        if (amd_psp_page_state(pa, &old) == PSP_PAGE_FIRMWARE) {
+            e = old;
+            e.immutable = false;
+            amd_rmp_replace(old.size_2m ? QEMU_ALIGN_DOWN(pa, PSP_SNP_LARGE_PAGE)
+                                        : pa, &old, &e);
+        }
+    }
+}
+
 /*
  * 8.26 "SNP_PAGE_RECLAIM": the page becomes one that RMPUPDATE may change.  A
  * page that is so already is no error, as the host cannot always know.  What

@@ -119,7 +119,8 @@ static AmdPspStatus psp_snp_start(AmdPspState *s, bool init_rmp,
     if (!init_rmp && !s->snp.rmp_was_init) {
         return PSP_RMP_INIT_REQUIRED;
     }
-    if (!amd_snp_cpus_ready(init_rmp) || !amd_rmp_configure(base, end)) {
+    if (!amd_snp_cpus_ready(init_rmp) || !amd_iommu_snp_ready() ||
+        !amd_rmp_configure(base, end)) {
         return PSP_INVALID_CONFIG;
     }
     if (init_rmp) {
@@ -290,6 +291,15 @@ static AmdPspStatus psp_snp_df_flush(AmdPspState *s, AmdPspSnpGuest *g,
     return amd_psp_df_flush(s);
 }
 
+static AmdPspStatus psp_snp_response_page(hwaddr pa)
+{
+    AmdPspStatus ret = amd_psp_output(pa, PSP_SNP_PAGE);
+    AmdRmpEntry e;
+
+    amd_psp_page_state(pa, &e);
+    return ret == PSP_SUCCESS && e.size_2m ? PSP_INVALID_PAGE_SIZE : ret;
+}
+
 /*
  * 8.27 "SNP_GUEST_REQUEST".  Linux keeps the request in an ordinary page, which
  * firmware only reads, and gives the response page to firmware for good: it is
@@ -308,7 +318,7 @@ static AmdPspStatus psp_snp_guest_request(AmdPspState *s, AmdPspSnpGuest *g,
         !amd_mee_read(req_pa, 0, req, sizeof(req))) {
         return PSP_INVALID_ADDRESS;
     }
-    ret = amd_psp_output(resp_pa, sizeof(resp));
+    ret = psp_snp_response_page(resp_pa);
     if (ret == PSP_SUCCESS) {
         ret = amd_psp_snp_message(s, g, req, resp);
     }

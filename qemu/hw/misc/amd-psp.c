@@ -81,12 +81,15 @@ hwaddr amd_psp_addr(AmdPspState *s, uint64_t le_addr)
     return le64_to_cpu(le_addr) & ~BIT_ULL(s->cbitpos);
 }
 
-/* Is all of the range writable RAM? Then no later access to it can fail. */
+/*
+ * Is all of the range writable RAM behind the engine? Then no later access to
+ * it can fail.
+ */
 bool amd_psp_range_ok(hwaddr pa, uint64_t len)
 {
     RCU_READ_LOCK_GUARD();
 
-    if (!len || pa + len < pa) {
+    if (!amd_mee_covers(pa, len)) {
         return false;
     }
     while (len) {

@@ -9,16 +9,13 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "amd-snp-host-util.h"
+#include "amd-es-guest.h"
 
-extern const uint8_t es_loop[], es_loop_end[], es_stubs[];
-extern const uint8_t es_guest[], es_guest_end[];
-extern const uint8_t h_wrmsr[], h_rdmsr[], h_cpuid[], h_vmrun[], h_vmrun_nmi[],
-                     h_nmi[], h_init[], h_init_guest[], h_read_drs[],
-                     h_write_drs[], h_watch_store[], h_watch_remask[],
-                     h_watch_nmi[];
-extern const uint8_t g_nmi_handler[], g_debug_handler[], g_nmi[], g_shadow[],
-                     g_iret[], g_debug[], g_no_swap[], g_pat[], g_shutdown[];
+extern const uint8_t h_cpuid[], h_vmrun_nmi[], h_nmi[], h_init[],
+                     h_init_guest[], h_read_drs[], h_write_drs[],
+                     h_watch_store[], h_watch_remask[], h_watch_nmi[];
+extern const uint8_t g_nmi[], g_shadow[], g_iret[], g_debug[], g_no_swap[],
+                     g_pat[], g_shutdown[];
 
 /* Physical memory */
 #define NMIS            (MAILBOX + 0x50)
@@ -30,19 +27,10 @@ extern const uint8_t g_nmi_handler[], g_debug_handler[], g_nmi[], g_shadow[],
 #define DR7_WANTED      (MAILBOX + 0x138)
 #define STACK           0x30000
 #define AREA            0x60000
-#define IOPM            0x70000
-#define MSRPM           0x74000
-
-/* In the guest, which runs without paging: all of it is private. */
-#define CODE            0x1000
-#define GIDT            0x2000
-#define GGDT            0x2800
-#define GDATA           0x4000
 
 #define MSR_PAT         0x277
 #define MSR_DR0_MASK    0xc0011027
 #define MSR_DR1_MASK    0xc0011019
-#define INVALID         UINT64_MAX
 
 /* INT_CTL of the VMCB */
 #define V_GIF           (1u << 9)
@@ -51,85 +39,7 @@ extern const uint8_t g_nmi_handler[], g_debug_handler[], g_nmi[], g_shadow[],
 #define V_GIF_ENABLE    (1u << 25)
 #define V_NMI_ENABLE    (1u << 26)
 
-/* Intercepts, word 3 */
-#define NMIS_TO_HOST    (1u << 1)
-#define INIT_TO_HOST    (1u << 3)
-#define SHUTDOWN        (1u << 31)
-
 #define EVENTINJ_NMI    0x80000202
-
-static bool es;                         /* the guest is an SEV-ES guest */
-
-static uint64_t routine(const uint8_t *label)
-{
-    return LOOP + (label - es_loop);
-}
-
-static uint64_t call(const uint8_t *label, uint64_t a, uint64_t b, uint64_t c)
-{
-    Outcome o = run(routine(label), a, b, c);
-
-    g_assert_cmphex(o.vector, ==, NO_FAULT);
-    return o.rax;
-}
-
-static uint64_t rdmsr(uint32_t msr)
-{
-    return call(h_rdmsr, msr, 0, 0);
-}
-
-static void wrmsr(uint32_t msr, uint64_t val)
-{
-    call(h_wrmsr, msr, val, 0);
-}
-
-static void boot(const char *cpu)
-{
-    g_autofree char *machine = g_strdup_printf(
-        "-m 128 -cpu EPYC-Milan,check=off,+svm,+npt,+lbrv,+vgif,"
-        "+nrip-save,sev-host=on,%s", cpu);
-
-    start_with(machine, es_loop, es_loop_end - es_loop, es_stubs - es_loop);
-    wrmsr(MSR_HSAVE_PA, HSAVE);
-}
-
-/* ---- the guest */
-
-static void segment(uint64_t at, uint16_t attrib)
-{
-    poke(at, 8 | attrib << 16 | 0xffffffffULL << 32);
-    poke(at + 8, 0);
-}
-
-/* @save: VMSA, or the save area of the VMCB: they begin alike. */
-static void flat_32bit_state(uint64_t save, const uint8_t *entry)
-{
-    for (unsigned off = 0; off <= 0x50; off += 0x10) {
-        segment(save + off, off == 0x10 ? 0xc9b : 0xc93);
-    }
-    poke(save + 0x60, 0xfULL << 32);                    /* GDTR */
-    poke(save + 0x68, GGDT);
-    poke(save + 0x80, 0xffULL << 32);                   /* IDTR */
-    poke(save + 0x88, GIDT);
-    poke(save + 0xd0, 0x1000);                          /* EFER.SVME */
-    poke(save + 0x158, 0x11);                           /* CR0 */
-    poke(save + 0x160, 0x400);                          /* DR7 */
-    poke(save + 0x168, 0xffff0ff0);                     /* DR6 */
-    poke(save + 0x170, 2);
-    poke(save + 0x178, CODE + (entry - es_guest));
-    poke(save + 0x1d8, 0x3ff0);                         /* RSP */
-}
-
-static void gate(unsigned vector, const uint8_t *handler)
-{
-    poke(GUEST + GIDT + 8 * vector,
-         (CODE + (handler - es_guest)) | 8 << 16 | 0x8eULL << 40);
-}
-
-static void vmcb_field(unsigned off, uint64_t val)
-{
-    poke(VMCB + off, val);
-}
 
 static void int_ctl(uint32_t val)
 {
@@ -139,78 +49,6 @@ static void int_ctl(uint32_t val)
 static uint32_t read_int_ctl(void)
 {
     return qtest_readl(psp.qts, VMCB + 0x60);
-}
-
-static void intercepts(uint32_t word_3)
-{
-    vmcb_field(0x0c, word_3 | 3ULL << 32);              /* VMRUN, VMMCALL */
-}
-
-/* In memory, ready to be launched */
-static void place_guest(const uint8_t *entry)
-{
-    qtest_memset(psp.qts, GUEST, 0, 0x5000);
-    qtest_memwrite(psp.qts, GUEST + CODE, es_guest, es_guest_end - es_guest);
-    gate(1, g_debug_handler);
-    gate(2, g_nmi_handler);
-    poke(GUEST + GGDT + 8, 0x00cf9b000000ffff);
-    qtest_memset(psp.qts, VMCB, 0, 0x1000);
-    intercepts(NMIS_TO_HOST | SHUTDOWN);
-    vmcb_field(0x40, IOPM);
-    vmcb_field(0x48, MSRPM);
-    vmcb_field(0x58, ASID);
-    vmcb_field(0x90, es ? 7 : 1);
-    vmcb_field(0xb0, NPML4);
-    vmcb_field(0xb8, 1);                                /* LBR */
-    vmcb_field(0x108, VMSA);
-    qtest_memset(psp.qts, VMSA, 0, 0x1000);
-    flat_32bit_state(es ? VMSA : VMCB + 0x400, entry);
-    poke(VMSA + 0x338, 1);                              /* RDI */
-    poke(VMSA + 0x3e8, 1);                              /* XCR0 */
-    poke(VMSA + 0x408, 0x1f80);
-}
-
-static void launch_guest(void)
-{
-    if (!es) {
-        return;
-    }
-    psp_reach(S_ACTIVE, POLICY_ES);
-    for (uint64_t gpa = CODE; gpa <= GDATA; gpa += 0x1000) {
-        g_assert_cmphex(PSP_CMD(CMD_LAUNCH_UPDATE_DATA, { 0, 4, HANDLE },
-                                { 8, 8, GUEST + gpa }, { 16, 4, 0x1000 }),
-                        ==, OK);
-    }
-    g_assert_cmphex(PSP_CMD(CMD_LAUNCH_UPDATE_VMSA, { 0, 4, HANDLE },
-                            { 8, 8, VMSA }, { 16, 4, 0x1000 }), ==, OK);
-}
-
-static void start_guest(const char *cpu, const uint8_t *entry)
-{
-    boot(cpu);
-    place_guest(entry);
-    launch_guest();
-}
-
-static uint64_t exit_code(const uint8_t *how)
-{
-    call(how, VMCB, 0, 0);
-    return peek(VMCB + 0x70);
-}
-
-/* The guest says @val next; it can be resumed then. */
-static void assert_says_when(const uint8_t *how, uint64_t val)
-{
-    g_assert_cmphex(exit_code(how), ==, es ? 0x403 : 0x81);
-    g_assert_cmphex(es ? peek(VMCB + 0xa0) : peek(VMCB + 0x5f8), ==, val);
-    if (!es) {
-        vmcb_field(0x578, peek(VMCB + 0x578) + 4);      /* RIP */
-    }
-}
-
-static void assert_says(uint64_t val)
-{
-    assert_says_when(h_vmrun, val);
 }
 
 /* ---- NMIs */

@@ -70,6 +70,37 @@ entry h_cpuid
     movq %rdx, 0x8118
     ret
 
+entry h_load
+    movq (%rax), %rax
+    ret
+
+entry h_store
+    movq %rcx, (%rax)
+    ret
+
+entry h_psmash
+    .byte 0xf3, 0x0f, 0x01, 0xff
+    ret
+
+/* RCX to R15 as #VMEXIT has left them, by their numbers, XMM0, MXCSR, CR2 */
+entry h_vmrun_state
+    clgi
+    vmrun %rax
+    movq %rcx, 0x8148
+    movq %rdx, 0x8150
+    movq %rbx, 0x8158
+    movq %rbp, 0x8168
+    movq %rsi, 0x8170
+    movq %rdi, 0x8178
+    movq %r8, 0x8180
+    movq %r15, 0x81b8
+    movdqu %xmm0, 0x81c0
+    stmxcsr 0x81d0
+    movq %cr2, %rax
+    movq %rax, 0x81d8
+    stgi
+    ret
+
 entry h_vmrun
     clgi
     xorl %edi, %edi
@@ -82,6 +113,17 @@ entry h_vmrun
 entry h_vmrun_nmi
     clgi
     send_self 0x4400
+    xorl %edi, %edi
+    xorl %ebx, %ebx
+    vmrun %rax
+    stgi
+    nop
+    ret
+
+/* Likewise an SMI */
+entry h_vmrun_smi
+    clgi
+    send_self 0x4200
     xorl %edi, %edi
     xorl %ebx, %ebx
     vmrun %rax
@@ -119,6 +161,33 @@ init_held:
     nop
     movq $2, 0x8078
 0:  jmp 0b
+
+/* In the guest, which does not hear of it; the CPU comes back here. */
+entry h_init_lost
+    cmpq $0, 0x8078
+    jne 1f
+    movq $1, 0x8078
+    clgi
+    send_self 0x4500
+    xorl %edi, %edi
+    xorl %ebx, %ebx
+    vmrun %rax
+1:  ret
+
+/* VM_PAGE_FLUSH with SMAP, as if RFLAGS.AC could excuse anything */
+entry h_flush_smap
+    movq %cr4, %rbx
+    movq %rbx, %rsi
+    orq $0x200000, %rsi
+    movq %rsi, %cr4
+    stac
+    movq %rax, %rdx
+    shrq $32, %rdx
+    movl $0xc001011e, %ecx
+    wrmsr
+    clac
+    movq %rbx, %cr4
+    ret
 
 entry h_read_drs
     movq %dr0, %rax
@@ -273,6 +342,11 @@ entry g_debug_handler
     call send
     iret
 
+/* #VC: the error code is what there was to exit with; in 64-bit mode as well */
+entry g_vc_handler
+    popl %eax
+    call send
+
 entry g_nmi
     report 0x11
     iret_self
@@ -315,6 +389,129 @@ entry g_pat
     movl %eax, %edx
     wrmsr
     report 0x16
+
+/* Until the host changes what is at 0x4010 */
+entry g_busy
+    movl $0x600df00d, 0x4000
+1:  cmpl $0, 0x4010
+    je 1b
+    report 0x17
+    movl 0x4000, %eax
+    call send
+
+entry g_status
+    movl $0xc0010131, %ecx
+    rdmsr
+    call send
+
+entry g_vmsave
+    movl $0x5000, %eax
+    .byte 0x0f, 0x01, 0xdb
+    report 0x18
+
+/*
+ * A guest that is told what to do by the GHCB MSR, as VMRUN loads it: EAX, then
+ * 4 bits for the operation, 4 for ECX, and EDX.  It answers with EAX, the lower
+ * flags, a bit of ECX, and EDX.
+ */
+    .macro op name
+    .long G(\name)
+    .endm
+
+entry g_serve
+    xorl %eax, %eax
+    xorl %edx, %edx
+answer:
+    movl $0xc0010130, %ecx
+    wrmsr
+    .byte 0xf3, 0x0f, 0x01, 0xd9
+    rdmsr
+    movl %edx, %ebx
+    andl $0xf, %ebx
+    movl %edx, %ecx
+    shrl $4, %ecx
+    andl $0xf, %ecx
+    shrl $8, %edx
+    jmp *G(ops)(, %ebx, 4)
+    .balign 4
+ops:
+    op do_load
+    op do_store
+    op do_call
+    op do_pvalidate
+    op do_rmpadjust
+    op do_rmpquery
+    op do_cpuid
+    op do_in
+    op do_cr0
+    op do_clts
+    op do_efer
+    op do_set_xmm
+    op do_get_xmm
+do_load:
+    movl (%eax), %eax
+    jmp done
+do_store:
+    movl %edx, (%eax)
+    jmp done
+do_call:
+    call *%eax
+    jmp done
+do_pvalidate:
+    .byte 0xf2, 0x0f, 0x01, 0xff
+    jmp done
+do_rmpadjust:
+    .byte 0xf3, 0x0f, 0x01, 0xfe
+    jmp done
+do_rmpquery:
+    .byte 0xf3, 0x0f, 0x01, 0xfd
+    jmp done
+do_cpuid:
+    cpuid
+    jmp done
+do_in:
+    inb %dx, %al
+    jmp done
+do_cr0:
+    movl %eax, %cr0
+    jmp done
+do_clts:
+    clts
+    movl %cr0, %eax
+    jmp done
+do_efer:
+    movl $0xc0000080, %ecx
+    xorl %edx, %edx
+    wrmsr
+    rdmsr
+    jmp done
+do_set_xmm:
+    movd %eax, %xmm0
+    jmp done
+do_get_xmm:
+    movd %xmm0, %eax
+done:
+    pushfl
+    popl %esi
+    andl $0xff, %esi
+    andl $1, %ecx
+    shll $8, %ecx
+    shll $9, %edx
+    orl %ecx, %edx
+    orl %esi, %edx
+    jmp answer
+
+/* PVALIDATE, at any privilege level; only then is there a VMGEXIT. */
+entry g_pvalidate
+    movl $0x4000, %eax
+    xorl %ecx, %ecx
+    movl $1, %edx
+    .byte 0xf2, 0x0f, 0x01, 0xff
+    .byte 0xf3, 0x0f, 0x01, 0xd9
+
+entry g_gp_handler
+    movl $0x6d, %eax
+    call send
 
 entry g_shutdown
     lidt G(no_idt)

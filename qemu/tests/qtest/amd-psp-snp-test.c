@@ -232,6 +232,8 @@ static unsigned legacy_cmd(unsigned cmd)
 
     give_firmware(CMDBUF);
     ret = psp_cmd_at(cmd, CMDBUF, false);
+    g_assert_cmphex(entry(CMDBUF), ==, ret == OK ? state_reclaim
+                                                 : state_firmware);
     poke(HOST, CMDBUF);
     g_assert_cmphex(psp_cmd_at(SNP_PAGE_RECLAIM, HOST, false), ==, OK);
     give_back(CMDBUF);
@@ -262,7 +264,76 @@ static void test_legacy_output(void)
     psp_stop();
 }
 
+/* A failed INIT_EX has not taken the TMR. */
+static void test_init_ex(void)
+{
+    snp_up();
+    rmp(TMR2M, 0, 0, true, true);
+    for (uint64_t i = 0; i < NV_LEN; i += 0x1000) {
+        qtest_memset(psp.qts, NV + i, 0x5a, 0x1000);
+        give_firmware(NV + i);
+    }
+    g_assert_cmphex(PSP_CMD(CMD_INIT_EX, { 0, 4, 0x24 }, { 4, 4, 1 },
+                            { 8, 8, TMR2M }, { 16, 4, 0x200000 },
+                            { 24, 8, NV }, { 32, 4, NV_LEN }), ==,
+                    SECURE_DATA_INVALID);
+    g_assert_cmphex(page_reclaim(TMR2M | 1), ==, OK);
+    psp_stop();
+}
+
+/* Of the buffer that INIT_EX was given, firmware writes to what it still has. */
+static void test_nv_taken_back(void)
+{
+    uint64_t before;
+
+    snp_up();
+    for (uint64_t i = 0; i < NV_LEN; i += 0x1000) {
+        qtest_memset(psp.qts, NV + i, 0xff, 0x1000);
+        give_firmware(NV + i);
+    }
+    g_assert_cmphex(PSP_CMD(CMD_INIT_EX, { 0, 4, 0x24 }, { 24, 8, NV },
+                            { 32, 4, NV_LEN }), ==, OK);
+    before = peek(NV + 16);
+    g_assert_cmphex(PSP_CMD(CMD_PDH_GEN), ==, OK);
+    g_assert_cmphex(peek(NV + 16), !=, before);          /* new, encrypted */
+    before = peek(NV + 16);
+    reclaim(NV);
+    rmp(NV, GPA, ASID, false, false);
+    g_assert_cmphex(PSP_CMD(CMD_PDH_GEN), ==, OK);
+    g_assert_cmphex(peek(NV + 16), ==, before);
+    psp_stop();
+}
+
+#define IOMMU_CONTROL   0xfed80018
+
+static void test_init_iommu(void)
+{
+    start(" -device amd-iommu");
+    assert_runs(WRMSR, MSR_SYSCFG, msr(MSR_SYSCFG) | MFDM);
+    enable_snp();
+    assert_runs(WRMSR, MSR_HSAVE_PA, 0);
+    g_assert_cmphex(PSP_CMD(SNP_INIT), ==, INVALID_CONFIG);
+    poke(IOMMU_CONTROL, 1);
+    g_assert_cmphex(PSP_CMD(SNP_INIT), ==, OK);
+    psp_stop();
+}
+
 /* ---- guests */
+
+/* A response goes to one page of firmware's that is not part of a larger one. */
+static void test_response_page(void)
+{
+    guest_started(POLICY);
+    g_assert_cmphex(finish(0), ==, OK);
+    rmp(LARGE, 0, 0, true, true);
+    g_assert_cmphex(PSP_CMD(SNP_GUEST_REQUEST, { 0, 8, CTX }, { 8, 8, IN },
+                            { 0x10, 8, HOST }), ==, INVALID_PAGE_STATE);
+    g_assert_cmphex(PSP_CMD(SNP_GUEST_REQUEST, { 0, 8, CTX }, { 8, 8, IN },
+                            { 0x10, 8, LARGE }), ==, INVALID_PAGE_SIZE);
+    g_assert_cmphex(PSP_CMD(SNP_GUEST_REQUEST, { 0, 8, CTX }, { 8, 8, IN },
+                            { 0x10, 8, FW }), ==, INVALID_PARAM);
+    psp_stop();
+}
 
 static void test_context(void)
 {
@@ -372,6 +443,10 @@ int main(int argc, char **argv)
     qtest_add_func("/amd-psp-snp/reclaim", test_reclaim);
     qtest_add_func("/amd-psp-snp/unsmash", test_unsmash);
     qtest_add_func("/amd-psp-snp/legacy-output", test_legacy_output);
+    qtest_add_func("/amd-psp-snp/init-ex", test_init_ex);
+    qtest_add_func("/amd-psp-snp/nv-taken-back", test_nv_taken_back);
+    qtest_add_func("/amd-psp-snp/init-iommu", test_init_iommu);
+    qtest_add_func("/amd-psp-snp/response-page", test_response_page);
     qtest_add_func("/amd-psp-snp/context", test_context);
     qtest_add_func("/amd-psp-snp/policy", test_policy);
     qtest_add_func("/amd-psp-snp/activate", test_activate);

@@ -269,6 +269,29 @@ static void test_nv(void)
     g_assert_true(memcmp(a.pek, b.pek, CERT_LEN));
 }
 
+/*
+ * RAM in the legacy hole is no memory of guests, and out of the engine's sight.
+ * A command that is given some fails before it has done anything.
+ */
+static void test_legacy_hole(void)
+{
+    const uint64_t pam = 0xd0000;
+    QPCIDevice *mch = qpci_device_find(psp.bus, QPCI_DEVFN(0, 0));
+
+    qpci_config_writeb(mch, 0x93, 0x33);                /* PAM3: RAM */
+    qtest_writeb(psp.qts, pam, 0x5a);
+    g_assert_cmphex(qtest_readb(psp.qts, pam), ==, 0x5a);
+    psp_reach(S_ACTIVE, 0);
+    g_assert_cmphex(PSP_CMD(CMD_LAUNCH_MEASURE, { 0, 4, HANDLE },
+                            { 8, 8, pam }, { 16, 4, 0x30 }), ==,
+                    INVALID_ADDRESS);
+    assert_guest(1, 0, 5);                              /* still LUPDATE */
+    g_assert_cmphex(PSP_CMD(CMD_LAUNCH_MEASURE, { 0, 4, HANDLE },
+                            { 8, 8, OUT }, { 16, 4, 0x30 }), ==, OK);
+    qpci_config_writeb(mch, 0x93, 0);
+    g_free(mch);
+}
+
 static void make_oca(uint8_t *oca, AmdPspEcKey *key)
 {
     amd_psp_ec_generate(key);
@@ -383,6 +406,7 @@ int main(int argc, char **argv)
     qtest_add_func("amd-psp/length-queries", test_length_queries);
     qtest_add_func("amd-psp/certificate-chain", test_chain);
     qtest_add_func("amd-psp/nv", test_nv);
+    qtest_add_func("amd-psp/legacy-hole", test_legacy_hole);
     qtest_add_func("amd-psp/PEK_CERT_IMPORT", test_cert_import);
     qtest_add_func("amd-psp/system-reset", test_system_reset);
     qtest_add_func("amd-psp/chip-seed", test_chip_seed);

@@ -17,6 +17,9 @@
 #define GGDT            0x2800
 #define GDATA           0x4000
 
+#define MSR_TSEG_BASE   0xc0010112
+#define MSR_SMM_KEY     0xc0010119
+
 /* #PF by the RMP: present, @write, bit 31 */
 static void assert_denied(uint64_t op, uint64_t addr)
 {
@@ -62,12 +65,17 @@ static void test_msrs(void)
 {
     uint64_t syscfg;
 
-    start_snp("");
+    start("");
+    assert_runs(WRMSR, MSR_SMM_KEY, 0);
+    assert_runs(WRMSR, MSR_TSEG_BASE, 0x7f000000);      /* locked */
+    g_assert_cmphex(run(RDMSR, MSR_TSEG_BASE, 0, 0).rax, ==, 0);
+    enable_snp();
     syscfg = run(RDMSR, MSR_SYSCFG, 0, 0).rax;
     g_assert_cmphex(syscfg & SNP_EN, ==, SNP_EN);
     assert_runs(WRMSR, MSR_SYSCFG, 0);
     g_assert_cmphex(run(RDMSR, MSR_SYSCFG, 0, 0).rax, ==, syscfg);
     assert_fault(GP, WRMSR, MSR_TOP_MEM, 0x80000000);
+    assert_fault(GP, WRMSR, MSR_SMM_KEY, 0);
     assert_fault(GP, WRMSR, MSR_RMP_BASE, 0x80000000);
     assert_fault(GP, WRMSR, 0x250, 0);
     g_assert_cmphex(run(RDMSR, MSR_RMP_BASE, 0, 0).rax, ==, rmp_base);

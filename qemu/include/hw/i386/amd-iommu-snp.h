@@ -16,6 +16,9 @@ typedef struct AmdIommuSnpRange {
 /* Event log, PPR log, completion wait stores */
 #define AMD_IOMMU_SNP_RANGES 3
 
+/* Is the IOMMU enabled, and does it support SNP?  True if there is none. */
+bool amd_iommu_snp_ready(void);
+
 /* False if the machine has no AMD IOMMU */
 bool amd_iommu_snp_ranges(AmdIommuSnpRange ranges[AMD_IOMMU_SNP_RANGES]);
 

@@ -26,6 +26,7 @@
  * secure processor each ask for it; all but the first call change nothing.
  */
 void amd_mee_create(unsigned max_asid);
+unsigned amd_mee_max_asid(void);
 
 extern bool amd_mee_created;
 
@@ -42,6 +43,9 @@ static inline bool amd_mee_active(void)
 void amd_mee_install_key(uint32_t asid, const uint8_t key[AMD_MEE_KEY_SIZE]);
 void amd_mee_remove_key(uint32_t asid);
 bool amd_mee_has_key(uint32_t asid);
+
+/* Is all of the range memory behind the engine? */
+bool amd_mee_covers(hwaddr pa, size_t len);
 
 /*
  * Access @len bytes at @pa as one who holds key @asid.  For the secure

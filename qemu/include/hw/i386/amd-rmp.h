@@ -217,7 +217,7 @@ unsigned amd_rmp_generation(void);
  * refuse to touch them.
  */
 AmdRmpFault amd_rmp_claim(const AmdRmpAccess *access);  /* check, and mark */
-void amd_rmp_mark_in_use(hwaddr spa);
+AmdRmpFault amd_rmp_share(const AmdRmpAccess *access);  /* by others, too */
 void amd_rmp_clear_in_use(hwaddr spa);
 
 /* ---- instructions */

@@ -108,6 +108,17 @@ void sev_host_cpuid(X86CPU *cpu, uint32_t index, uint32_t *eax, uint32_t *ebx,
     }
 }
 
+/*
+ * RESET, or an INIT that nobody intercepts, takes the CPU out of its guest: the
+ * guest's pages are not in use any more.  To be called while it is known which.
+ */
+void sev_host_leave(X86CPU *cpu)
+{
+    if (cpu->sev_host) {
+        sev_rmp_release(&cpu->env);
+    }
+}
+
 /* What firmware leaves behind */
 void sev_host_reset(X86CPU *cpu)
 {
@@ -138,16 +149,17 @@ typedef struct SevPlainMsr {
 
 /*
  * SNP_EN and VMPL_EN of SYSCFG, and the RMP's registers, do not exist without
- * SEV-SNP.  SMM_LOCK of
- * HWCR is set for good: until reset nothing can clear it.
+ * SEV-SNP.  SMM_LOCK of HWCR is set for good: until reset nothing can clear it.
+ * From memory: what it locks, TSEG among it, takes no new values, without a
+ * fault.  So the firmware always finds TSEG where it has left it.
  */
 static const SevPlainMsr plain_msrs[] = {
     PLAIN_MSR(SYSCFG, syscfg, MAKE_64BIT_MASK(18, 8)),
     PLAIN_MSR(HWCR, hwcr, MAKE_64BIT_MASK(1, 31)),
     PLAIN_MSR(TOP_MEM, top_mem, MAKE_64BIT_MASK(23, 29)),
     PLAIN_MSR(TOP_MEM2, top_mem2, MAKE_64BIT_MASK(23, 29)),
-    PLAIN_MSR(TSEG_BASE, tseg_base, MAKE_64BIT_MASK(17, 31)),
-    PLAIN_MSR(TSEG_MASK, tseg_mask, MAKE_64BIT_MASK(0, 48)),
+    PLAIN_MSR(TSEG_BASE, tseg_base, 0),
+    PLAIN_MSR(TSEG_MASK, tseg_mask, 0),
     PLAIN_MSR(RMP_BASE, rmp_base, MAKE_64BIT_MASK(13, 39)),
     PLAIN_MSR(RMP_END, rmp_end, MAKE_64BIT_MASK(0, 52)),
     PLAIN_MSR(DR0_MASK, dr_mask[0], UINT32_MAX),
@@ -239,6 +251,7 @@ bool sev_msr_frozen(CPUX86State *env)
     case MSR_AMD_IORR_BASE0 ... MSR_AMD_IORR_MASK1:
     case MSR_AMD_TOP_MEM:
     case MSR_AMD_TOP_MEM2:
+    case MSR_AMD_SMM_KEY:
     case MSR_AMD_RMP_BASE:
     case MSR_AMD_RMP_END:
     case MSR_AMD_RMP_CFG:
@@ -249,13 +262,29 @@ bool sev_msr_frozen(CPUX86State *env)
 }
 
 /*
+ * Can the page at @addr be read, and is it one of the supervisor's if SMAP
+ * tells such pages apart?  RFLAGS.AC makes no difference.
+ */
+static bool flushable(CPUX86State *env, vaddr addr, uintptr_t ra)
+{
+    int mmu_idx = cpu_mmu_index(env_cpu(env), false);
+    void *host;
+
+    if (env->cr[4] & CR4_SMAP_MASK) {
+        mmu_idx = (mmu_idx & ~MMU_KNOSMAP64_IDX) | MMU_KSMAP64_IDX;
+    }
+    return !(probe_access_flags(env, addr, 0, MMU_DATA_LOAD, mmu_idx, true,
+                                &host, ra) & TLB_INVALID_MASK);
+}
+
+/*
  * VM_PAGE_FLUSH writes back and invalidates the lines of a page that were
  * cached under a guest's key.  There is no such cache here; what remains is
  * the faults.  [11:0] is the ASID, above it the linear address.
  */
 static void write_vm_page_flush(CPUX86State *env, uint64_t val, uintptr_t ra)
 {
-    if (!(val & 0xfff)) {
+    if (!(val & 0xfff) || !flushable(env, val & TARGET_PAGE_MASK, ra)) {
         raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
     }
 }

@@ -59,6 +59,7 @@ FIELD(CPUID_80000021_EAX, NO_NESTED_DATA_BP, 0, 1)
 #define MSR_AMD_TOP_MEM2        0xc001001d
 #define MSR_AMD_TSEG_BASE       0xc0010112
 #define MSR_AMD_TSEG_MASK       0xc0010113
+#define MSR_AMD_SMM_KEY         0xc0010119
 #define MSR_AMD_VM_PAGE_FLUSH   0xc001011e
 #define MSR_AMD_GHCB            0xc0010130
 #define MSR_AMD_SEV_STATUS      0xc0010131
@@ -128,6 +129,7 @@ FIELD(SEV_FEATURES, DEBUG_SWAP, 5, 1)
 bool sev_host_realize(X86CPU *cpu, Error **errp);
 void sev_host_cpuid(X86CPU *cpu, uint32_t index, uint32_t *eax, uint32_t *ebx,
                     uint32_t *ecx, uint32_t *edx);
+void sev_host_leave(X86CPU *cpu);
 void sev_host_reset(X86CPU *cpu);
 #else
 static inline bool sev_host_realize(X86CPU *cpu, Error **errp)
@@ -139,6 +141,9 @@ static inline bool sev_host_realize(X86CPU *cpu, Error **errp)
 }
 static inline void sev_host_cpuid(X86CPU *cpu, uint32_t index, uint32_t *eax,
                                   uint32_t *ebx, uint32_t *ecx, uint32_t *edx)
+{
+}
+static inline void sev_host_leave(X86CPU *cpu)
 {
 }
 static inline void sev_host_reset(X86CPU *cpu)
@@ -174,8 +179,8 @@ bool sev_rmp_hsave_allowed(CPUX86State *env, hwaddr spa);
 void sev_rmp_require_vmcb(CPUX86State *env, hwaddr vmcb, uintptr_t ra);
 void sev_vmrun_begin(CPUX86State *env, hwaddr vmcb, uintptr_t ra);
 bool sev_rmp_avic_allowed(CPUX86State *env);
-void sev_rmp_claim_vmcb(CPUX86State *env);
-bool sev_rmp_claim_vmsa(CPUX86State *env, hwaddr spa, uint32_t asid, bool snp);
+bool sev_rmp_claim_vmsa(CPUX86State *env, hwaddr spa, uint32_t asid,
+                        bool *owned);
 void sev_rmp_release(CPUX86State *env);
 
 /*

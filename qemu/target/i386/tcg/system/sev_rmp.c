@@ -139,13 +139,23 @@ void sev_rmp_require_vmcb(CPUX86State *env, hwaddr vmcb, uintptr_t ra)
     }
 }
 
-/* Before anything is saved */
+/*
+ * Before anything is saved.  The VMCB is in use from here on, until
+ * sev_rmp_release(): between the check and the mark it could become somebody
+ * else's.  Unlike a VMSA, it may be in use by several CPUs.
+ */
 void sev_vmrun_begin(CPUX86State *env, hwaddr vmcb, uintptr_t ra)
 {
-    if (unlikely(sev_snp_on(env)) && !env->vm_hsave) {
+    AmdRmpAccess access = { .kind = AMD_RMP_VMCB, .spa = vmcb };
+
+    env->sev = (SevGuest){ .mode = SEV_GUEST_NONE };
+    if (likely(!sev_snp_on(env))) {
+        return;
+    }
+    if (!env->vm_hsave || amd_rmp_share(&access) != AMD_RMP_OK) {
         raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
     }
-    sev_rmp_require_vmcb(env, vmcb, ra);
+    env->sev.vmcb_pa = vmcb;
 }
 
 /* A backing page that nobody uses, since AVIC is not offered */
@@ -160,34 +170,31 @@ bool sev_rmp_avic_allowed(CPUX86State *env)
            check_4k(env, AMD_RMP_AVIC, page & TARGET_PAGE_MASK) == AMD_RMP_OK;
 }
 
-/* The VMCB has been checked; it is in use until sev_rmp_release(). */
-void sev_rmp_claim_vmcb(CPUX86State *env)
-{
-    if (sev_snp_on(env)) {
-        env->sev.vmcb_pa = env->vm_vmcb;
-        amd_rmp_mark_in_use(env->sev.vmcb_pa);
-    }
-}
-
 /*
  * That a VMSA cannot be run by two CPUs at once is certain, that VMRUN says
- * VMEXIT_INVALID to the second is assumed.
+ * VMEXIT_INVALID to the second is assumed.  @owned: it is a VMSA of that ASID,
+ * and not a page of the hypervisor's.
  */
-bool sev_rmp_claim_vmsa(CPUX86State *env, hwaddr spa, uint32_t asid, bool snp)
+bool sev_rmp_claim_vmsa(CPUX86State *env, hwaddr spa, uint32_t asid,
+                        bool *owned)
 {
     AmdRmpAccess access = {
-        .kind = snp ? AMD_RMP_SNP_VMSA : AMD_RMP_ES_VMSA,
-        .spa = spa,
-        .asid = asid,
+        .kind = AMD_RMP_SNP_VMSA, .spa = spa, .asid = asid,
     };
 
-    if (sev_snp_on(env)) {
+    *owned = false;
+    env->sev.vmsa_pa = spa;
+    if (!sev_snp_on(env)) {
+        return true;
+    }
+    *owned = amd_rmp_claim(&access) == AMD_RMP_OK;
+    if (!*owned) {
+        access.kind = AMD_RMP_ES_VMSA;
         if (amd_rmp_claim(&access) != AMD_RMP_OK) {
             return false;
         }
-        env->sev.vmsa_in_use = true;
     }
-    env->sev.vmsa_pa = spa;
+    env->sev.vmsa_in_use = true;
     return true;
 }
 

@@ -54,19 +54,17 @@ static bool features_valid(CPUX86State *env, uint64_t features)
 
 /*
  * The copy just read is the guest's own: by its checksum, or by the RMP, which
- * also says that the page is one that the guest made a VMSA.
+ * has said that the page is one that the guest made a VMSA (@owned).  That a
+ * VMPL which does not exist is VMEXIT_INVALID is from memory.
  */
-static bool vmsa_trusted(CPUX86State *env, hwaddr vmsa_pa, uint32_t asid)
+static bool vmsa_trusted(CPUX86State *env, bool owned)
 {
     uint64_t features = sev_vmsa_features(env);
     bool snp = FIELD_EX64(features, SEV_FEATURES, SNP_ACTIVE);
 
-    if (!features_valid(env, features) ||
+    if (!features_valid(env, features) || snp != owned ||
         (!snp && !sev_vmsa_intact(env)) ||
-        !sev_rmp_claim_vmsa(env, vmsa_pa, asid, snp)) {
-        return false;
-    }
-    if (snp && sev_vmsa_vmpl(env) >= AMD_RMP_VMPLS) {
+        (snp && sev_vmsa_vmpl(env) >= AMD_RMP_VMPLS)) {
         return false;
     }
     env->sev.features = features;
@@ -84,12 +82,14 @@ static bool es_vmrun_check(CPUX86State *env, uint32_t asid)
     CPUState *cs = env_cpu(env);
     uint64_t virt_ext = x86_ldq_phys(cs, env->vm_vmcb + VMCB_VIRT_EXT);
     hwaddr vmsa_pa = x86_ldq_phys(cs, env->vm_vmcb + VMCB_VMSA_PA);
+    bool owned;
 
     if (!FIELD_EX64(virt_ext, VIRT_EXT, LBR) || !event_injectable(env)) {
         return false;
     }
-    if (!sev_vmsa_fetch(env, vmsa_pa, asid) ||
-        !vmsa_trusted(env, vmsa_pa, asid)) {
+    /* Claimed first: what is read is what its last user has left there. */
+    if (!sev_rmp_claim_vmsa(env, vmsa_pa, asid, &owned) ||
+        !sev_vmsa_fetch(env, vmsa_pa, asid) || !vmsa_trusted(env, owned)) {
         qemu_log_mask(LOG_GUEST_ERROR, "sev: VMSA at 0x%" HWADDR_PRIx
                       " is not intact for ASID %u\n", vmsa_pa, asid);
         return false;
@@ -107,11 +107,9 @@ bool sev_vmrun_check(CPUX86State *env, uint64_t nested_ctl, uint32_t asid)
     bool sev = FIELD_EX64(nested_ctl, NESTED_CTL, SEV);
     bool es = FIELD_EX64(nested_ctl, NESTED_CTL, SEV_ES);
 
-    env->sev = (SevGuest){ .mode = SEV_GUEST_NONE };
     if (!sev_rmp_avic_allowed(env)) {
         return false;
     }
-    sev_rmp_claim_vmcb(env);
     if (!sev_host(env) || !(sev || es) ||
         !FIELD_EX64(env->sev_msrs.syscfg, SYSCFG, MEM_ENCRYPT)) {
         return true;
@@ -139,6 +137,29 @@ bool sev_vmrun_check(CPUX86State *env, uint64_t nested_ctl, uint32_t asid)
     return true;
 }
 
+static uint64_t intercept_bit(uint32_t exit_code)
+{
+    return 1ULL << (exit_code - SVM_EXIT_INTR);
+}
+
+/*
+ * Whatever the VMCB says.  Of CPUs with SEV-SNP the manual says that VMSAVE
+ * exits; that this becomes #VC, as for other instructions, is an assumption.
+ * SNP guests: all ports are, too, see the I/O check.
+ */
+static uint64_t always_intercepted(CPUX86State *env)
+{
+    uint64_t bits = intercept_bit(SVM_EXIT_SMI);
+
+    if (env_archcpu(env)->sev_snp_host) {
+        bits |= intercept_bit(SVM_EXIT_VMSAVE);
+    }
+    if (sev_snp_guest(env)) {
+        bits |= intercept_bit(SVM_EXIT_CPUID) | intercept_bit(SVM_EXIT_IOIO);
+    }
+    return bits;
+}
+
 /*
  * All checks have passed: from here on the guest runs from its VMSA, and not
  * before, or a refused VMRUN would overwrite it with host registers.
@@ -154,11 +175,7 @@ bool sev_vmrun_load(CPUX86State *env)
     env->sev.mode = SEV_GUEST_ES;
     env->sev.ghcb = x86_ldq_phys(env_cpu(env), env->vm_vmcb + VMCB_GHCB);
     env->intercept_exceptions &= ~(1u << EXCP1D_VC);
-    if (sev_snp_guest(env)) {
-        /* Whatever the VMCB says; all ports are, too: see the I/O check. */
-        env->intercept |= 1ULL << (SVM_EXIT_CPUID - SVM_EXIT_INTR) |
-                          1ULL << (SVM_EXIT_IOIO - SVM_EXIT_INTR);
-    }
+    env->intercept |= always_intercepted(env);
     x86_stq_phys(env_cpu(env), env->vm_vmcb +
                  offsetof(struct vmcb, control.exit_info_2), 0);
     sev_vmsa_load(env);
@@ -208,7 +225,8 @@ void sev_vmexit_filter(CPUX86State *env, uint64_t exit_code,
 
 /*
  * An exit after the instruction: RIP is already that of the next one, and an
- * interrupt shadow and RF have ended.
+ * interrupt shadow and RF have ended.  A VMCB has no place for the single step
+ * trap that RFLAGS.TF would have made of it; that it is lost is an assumption.
  */
 static G_NORETURN void trap_exit(CPUX86State *env, uint32_t exit_code,
                                  uint64_t info)

@@ -34,6 +34,7 @@
 #define VMSA_DR6                0x168
 #define VMSA_RFLAGS             0x170
 #define VMSA_RIP                0x178
+#define VMSA_G_PAT              0x268
 #define VMSA_CRC_SLOT           0x388
 #define VMSA_GUEST_EXITINFO1    0x390
 #define VMSA_GUEST_EXITINFO2    0x398
@@ -323,8 +324,8 @@ static void save_nmi_mask(CPUX86State *env, const VmsaField *f, uint8_t *p)
  * In the order of loading: modes, then flags, then what depends on them; DR7
  * arms the breakpoints that the other debug registers describe.
  * TSC_AUX (0x2ec) is left out, V_TSC_AUX is not advertised.  Shadow stacks
- * do not exist in TCG.  DR6 and PAT count as type A, as classic SVM has
- * DR6, and so does the last branch record.  CR2 is type C.
+ * do not exist in TCG.  From memory: DR6 and PAT count as type A, as classic
+ * SVM has DR6, and so does the last branch record; CR2 is type C.
  */
 static const VmsaField vmsa_fields[] = {
     LOAD(VMSA_CR0, 8, cr[0], cr0),
@@ -366,7 +367,7 @@ static const VmsaField vmsa_fields[] = {
     PLAIN(0x230, 8, sysenter_esp, TYPE_B),
     PLAIN(0x238, 8, sysenter_eip, TYPE_B),
     PLAIN(0x240, 8, cr[2]),
-    PLAIN(0x268, 8, pat),
+    PLAIN(VMSA_G_PAT, 8, pat),
     PLAIN(0x270, 8, lbr.dbgctl),
     PLAIN(0x278, 8, lbr.br_from),
     PLAIN(0x280, 8, lbr.br_to),
@@ -458,14 +459,29 @@ bool sev_vmsa_intact(CPUX86State *env)
                              amd_mee_vmsa_crc(vmsa));
 }
 
-static bool efer_valid(CPUX86State *env, uint64_t efer, uint64_t cr0,
-                       uint64_t cr4)
+/* Attributes of a segment, as they are in the VMSA */
+#define VMSA_CS_ATTRIB          0x012
+#define ATTRIB_L                0x200
+#define ATTRIB_D                0x400
+
+static bool cs_valid_in_long_mode(const uint8_t *vmsa)
 {
+    uint16_t both = ATTRIB_L | ATTRIB_D;
+
+    return (lduw_le_p(vmsa + VMSA_CS_ATTRIB) & both) != both;
+}
+
+/* That EFER.SVME has to be set in a VMSA, too, is from memory. */
+static bool efer_valid(const uint8_t *vmsa, uint64_t cr0, uint64_t cr4)
+{
+    uint64_t efer = ldq_le_p(vmsa + VMSA_EFER);
+
     if (!(efer & MSR_EFER_SVME) || (efer & MSR_EFER_RESERVED)) {
         return false;
     }
     return !(efer & MSR_EFER_LME) || !(cr0 & CR0_PG_MASK) ||
-           ((cr4 & CR4_PAE_MASK) && (cr0 & CR0_PE_MASK));
+           ((cr4 & CR4_PAE_MASK) && (cr0 & CR0_PE_MASK) &&
+            cs_valid_in_long_mode(vmsa));
 }
 
 /* "Canonicalization and Consistency Checks" on the state to be loaded */
@@ -480,7 +496,8 @@ bool sev_vmsa_valid(CPUX86State *env)
     if ((cr0 & SVM_CR0_RESERVED_MASK) ||
         ((cr0 & CR0_NW_MASK) && !(cr0 & CR0_CD_MASK)) ||
         (cr4 & cr4_reserved_bits(env)) ||
-        !efer_valid(env, efer, cr0, cr4)) {
+        !svm_pat_valid(ldq_le_p(vmsa + VMSA_G_PAT)) ||
+        !efer_valid(vmsa, cr0, cr4)) {
         return false;
     }
     if ((efer & MSR_EFER_LMA) &&
