@@ -146,6 +146,8 @@ void sev_vcpu_record_set(struct kvm_vcpu *vcpu, const struct sev_vcpu_record *re
 
 	set_control_regs(vcpu, rec);
 	vcpu->arch.dr7 = rec->dr7;
+	/* DR0-3 are in the VMSA, too, or nobody's; userspace's are gone. */
+	vcpu->arch.switch_db_regs = 0;
 	vcpu->arch.xcr0 = rec->xcr0;
 	vcpu->arch.ia32_xss = rec->xss;
 	kvm_update_cpuid_runtime(vcpu);
