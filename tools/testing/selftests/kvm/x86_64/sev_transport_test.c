@@ -35,10 +35,6 @@
 /* A breakpoint of userspace's, from when the vCPU was not protected */
 #define DR0_BEFORE	0x5eed000
 
-/* An address without memory, and what the GHCB MSR says after its use */
-#define NO_MEMORY	0x7ffff000
-#define GHCB_REFUSED	(~0xfffull | SEV_GHCB_MSR_REG_GPA_RESP)
-
 /* Guest memory, private. */
 static uint64_t counter[SEV_MACHINE_VCPUS];
 static uint64_t nr_nmis;
@@ -437,56 +433,6 @@ static void test_hold(void)
 	kvm_vm_free(b.vm);
 }
 
-static void get_record(struct kvm_vcpu *vcpu, struct sev_vcpu_record *rec)
-{
-	struct kvm_device_attr attr = {
-		.group = KVM_VCPU_SEV_CTRL,
-		.attr = KVM_VCPU_SEV_RECORD,
-		.addr = (uintptr_t)rec,
-	};
-
-	rec->size = sizeof(*rec);
-	vcpu_ioctl(vcpu, KVM_GET_DEVICE_ATTR, &attr);
-}
-
-/*
- * A vCPU that is held by a VMGEXIT, as its record says, but has no GHCB where
- * that is to be answered: there is no page, or no memory.
- */
-static void test_hold_nowhere(void)
-{
-	static const uint64_t no_page[] = { 0, 7, ~0ull };
-	struct kvm_mp_state sipi = { .mp_state = KVM_MP_STATE_SIPI_RECEIVED }, now;
-	struct sev_vcpu_packet packet;
-	struct sev_machine a, b;
-	int i;
-
-	sev_machine_launch(&a, guest_fault, setup);
-	sev_machine_run(&a);
-	for (i = 0; i < SEV_MACHINE_VCPUS; i++)
-		vcpu_finish_exit(a.vcpus[i]);
-	sev_machine_connect(&a, &b);
-	vcpu_sev_send(a.vcpus[1], &packet);
-	packet.record.flags = SEV_VCPU_FIRST_SIPI;
-	packet.record.ap_reset_hold = SEV_VCPU_HOLD_NAE_EVENT;
-	for (i = 0; i < ARRAY_SIZE(no_page); i++) {
-		packet.record.ghcb_msr = no_page[i];
-		SEV_EXPECT_CMD(__vcpu_sev_receive(b.vcpus[1], &packet, &fw), -EINVAL, 0);
-	}
-
-	/* The SIPI finds no memory, and what is left is a vCPU without a hold. */
-	packet.record.ghcb_msr = NO_MEMORY;
-	SEV_EXPECT_CMD(__vcpu_sev_receive(b.vcpus[1], &packet, &fw), 0, 0);
-	vcpu_mp_state_set(b.vcpus[1], &sipi);
-	vcpu_mp_state_get(b.vcpus[1], &now);
-	SEV_EXPECT(now.mp_state == KVM_MP_STATE_RUNNABLE, "%u", now.mp_state);
-	get_record(b.vcpus[1], &packet.record);
-	SEV_EXPECT(packet.record.ghcb_msr == GHCB_REFUSED, "%#llx", packet.record.ghcb_msr);
-	SEV_EXPECT(!packet.record.ap_reset_hold, "%u", packet.record.ap_reset_hold);
-	kvm_vm_free(a.vm);
-	kvm_vm_free(b.vm);
-}
-
 static void test_fault(void)
 {
 	struct sev_machine a, b;
@@ -565,7 +511,6 @@ static const struct subtest {
 	{ "pending", test_pending },
 	{ "nmi", test_nmi },
 	{ "hold", test_hold },
-	{ "hold_nowhere", test_hold_nowhere },
 	{ "fault", test_fault },
 	{ "debug_regs", test_debug_regs },
 	{ "record", test_record },
