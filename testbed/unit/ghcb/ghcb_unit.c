@@ -81,7 +81,7 @@ static void check_psc(const u8 *bytes, size_t size, u64 offset)
 {
 	struct psc_list *list, before;
 	struct kvm kvm = { .arch.hypercall_exit_enabled = BIT(KVM_HC_MAP_GPA_RANGE) };
-	struct kvm_run run = { };
+	struct kvm_run run = { .hypercall.flags = ~0ull };	/* what an exit has left */
 	struct vmcb vmcb = { };
 	struct vmgexit v = { };
 	struct vcpu_svm svm = { .vcpu = { .kvm = &kvm, .run = &run }, .vmcb = &vmcb,
@@ -109,10 +109,12 @@ static void check_psc(const u8 *bytes, size_t size, u64 offset)
 		CHECK(++steps <= VMGEXIT_PSC_MAX_COUNT);
 		CHECK(run.exit_reason == KVM_EXIT_HYPERCALL);
 		CHECK(run.hypercall.nr == KVM_HC_MAP_GPA_RANGE && run.hypercall.args[1]);
+		CHECK(run.hypercall.flags == KVM_EXIT_HYPERCALL_LONG_MODE);
 		next = list->hdr.cur_entry;
 		CHECK(next <= before.hdr.end_entry);
 		sent += run.hypercall.args[1];
 		run.hypercall.ret = 0;
+		run.hypercall.flags = ~0ull;
 	}
 	CHECK(r == 1 && v.reply.info1 == GHCB_RESULT_OK);
 

@@ -135,6 +135,7 @@ struct psc_entry {
 #define KVM_MAP_GPA_RANGE_PAGE_SZ_4K	0
 #define KVM_MAP_GPA_RANGE_PAGE_SZ_2M	1
 #define KVM_MAP_GPA_RANGE_ENCRYPTED	BIT(4)
+#define KVM_EXIT_HYPERCALL_LONG_MODE	1
 #define KVM_MAP_GPA_RANGE_DECRYPTED	0
 #define PG_LEVEL_2M			2
 #define KVM_PAGES_PER_HPAGE(level)	512ul
@@ -150,7 +151,7 @@ enum { VCPU_REGS_RAX, VCPU_REGS_RCX, VCPU_REGS_RDX, VCPU_REGS_RBX, VCPU_REGS_RSI
 struct kvm_run {
 	u32 exit_reason;
 	struct {
-		u64 nr, args[6], ret;
+		u64 nr, args[6], ret, flags;
 	} hypercall;
 };
 struct gfn_to_pfn_cache { int unused; };

@@ -62,7 +62,7 @@ struct kvm { struct kvm_sev_info sev; };
 struct kvm_vcpu {
 	struct kvm *kvm;
 	struct mutex mutex;
-	struct { u64 efer, cr0, cr4, cr8, dr7, xcr0, ia32_xss; } arch;
+	struct { u64 efer, cr0, cr4, cr8, dr7, xcr0, ia32_xss; u32 switch_db_regs; } arch;
 	unsigned int nr_set, nr_mmu_resets, nr_cpuid_updates;
 };
 struct vmcb { struct { u64 ghcb_gpa; } control; };

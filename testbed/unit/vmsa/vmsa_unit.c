@@ -84,6 +84,11 @@ static bool rule_ghcb(const struct sev_vcpu_record *r)
 	return r->ghcb_msr & 0xfff || r->ghcb_msr < MAX_GPA;
 }
 
+static bool rule_hold_page(const struct sev_vcpu_record *r)
+{
+	return r->ap_reset_hold != 1 || (r->ghcb_msr && !(r->ghcb_msr & 0xfff));
+}
+
 static bool rule_reserved(const struct sev_vcpu_record *r)
 {
 	return !(r->reserved[0] | r->reserved[1] | r->reserved[2] | r->reserved[3]);
@@ -92,7 +97,7 @@ static bool rule_reserved(const struct sev_vcpu_record *r)
 static bool (*const rules[])(const struct sev_vcpu_record *r) = {
 	rule_version, rule_size, rule_flags, rule_hold, rule_features, rule_efer, rule_cr0,
 	rule_cr4, rule_cr8, rule_xss, rule_lma, rule_pae, rule_paging, rule_caches, rule_dr7,
-	rule_xcr0, rule_ghcb, rule_reserved,
+	rule_xcr0, rule_ghcb, rule_hold_page, rule_reserved,
 };
 
 #define NR_RULES	(sizeof(rules) / sizeof(rules[0]))

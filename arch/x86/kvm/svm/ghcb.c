@@ -54,8 +54,8 @@ static u64 regs_to_fields(u32 regs)
  */
 
 /*
- * If it returns true then gpc->lock is held for read, and interrupts are off.
- * What is said to be released is taken again by ghcb_lock(), for sparse.
+ * If it returns true then gpc->lock is held for read.  What is said to be
+ * released is taken again by ghcb_lock(), for sparse.
  */
 static __always_inline bool __ghcb_lock(struct gfn_to_pfn_cache *gpc, gpa_t gpa)
 {
@@ -112,8 +112,6 @@ static void ghcb_write_valid(struct ghcb *ghcb, u64 fields)
 
 static void ghcb_read_fields(const struct ghcb *ghcb, struct vmgexit_req *req)
 {
-	lockdep_assert_irqs_disabled();
-
 	req->valid = ghcb_read_valid(ghcb);
 	req->usage = READ_ONCE(ghcb->ghcb_usage);
 	req->exit_code = READ_ONCE(ghcb->save.sw_exit_code);
@@ -250,16 +248,19 @@ static void vmgexit_close_regs(struct kvm_vcpu *vcpu)
 	vcpu->arch.regs_dirty &= ~ALL_GPRS;
 }
 
+static int vmgexit_resume(struct kvm_vcpu *vcpu);
+
 /*
  * A register that the guest did not give has been read.  Called for whoever
  * uses kvm_register_read(); the accessors of single registers do not look, and
- * what they read is what the event's row demands.
+ * what they read is what the event's row demands.  While the event waits for
+ * userspace it is not the event that reads, but KVM_GET_REGS.
  */
 void sev_vmgexit_missing_reg(struct kvm_vcpu *vcpu)
 {
 	struct vmgexit *v = to_svm(vcpu)->vmgexit;
 
-	if (v && v->in_flight)
+	if (v && v->in_flight && vcpu->arch.complete_userspace_io != vmgexit_resume)
 		v->missing = true;
 }
 
@@ -274,13 +275,17 @@ static bool write_data(struct kvm *kvm, const struct vmgexit_req *req)
 
 static void ghcb_refuse(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
+	struct vcpu_svm *svm = to_svm(vcpu);
+
 	vcpu_debug_ratelimited(vcpu, "vmgexit: no memory for a GHCB at %#llx\n", gpa);
 
 	/*
 	 * Nowhere to put an answer, but in the MSR.  It is the one that a GHCB
-	 * gets that cannot be registered.
+	 * gets that cannot be registered.  Nor is there a place any more to tell
+	 * of a SIPI.
 	 */
-	to_svm(vcpu)->vmcb->control.ghcb_gpa = GHCB_MSR_REG_GPA_REFUSED;
+	svm->vmcb->control.ghcb_gpa = GHCB_MSR_REG_GPA_REFUSED;
+	svm->sev_es.ap_reset_hold_type = AP_RESET_HOLD_NONE;
 }
 
 static __always_inline void vmgexit_write(struct kvm_vcpu *vcpu, struct vmgexit *v)
@@ -352,8 +357,6 @@ static void vmgexit_take_exception(struct kvm_vcpu *vcpu, struct vmgexit *v)
  * soon as the reply is complete: here sleeping is allowed, which right before
  * VMRUN it is not.
  */
-static int vmgexit_resume(struct kvm_vcpu *vcpu);
-
 static __always_inline int vmgexit_finish(struct kvm_vcpu *vcpu,
 					  struct vmgexit *v, int r)
 {

@@ -57,6 +57,8 @@ static int exit_map_gpa_range(struct kvm_vcpu *vcpu, const struct psc_range *ran
 				 KVM_MAP_GPA_RANGE_DECRYPTED;
 	run->hypercall.args[2] |= range->huge ? KVM_MAP_GPA_RANGE_PAGE_SZ_2M :
 						KVM_MAP_GPA_RANGE_PAGE_SZ_4K;
+	/* As of any hypercall of a guest whose mode KVM does not know */
+	run->hypercall.flags = KVM_EXIT_HYPERCALL_LONG_MODE;
 	vcpu->arch.complete_userspace_io = complete;
 	return 0;
 }

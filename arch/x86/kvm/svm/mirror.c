@@ -341,6 +341,8 @@ static void sev_mirror_move_tracked(struct kvm_vcpu *dst, struct kvm_vcpu *src)
 	dst->arch.cr4 = src->arch.cr4;
 	dst->arch.efer = src->arch.efer;
 	dst->arch.dr7 = src->arch.dr7;
+	/* DR0-3 are in the VMSA, too, or nobody's; what the vCPU had is gone. */
+	dst->arch.switch_db_regs = 0;
 	dst->arch.xcr0 = src->arch.xcr0;
 	dst->arch.ia32_xss = src->arch.ia32_xss;
 	kvm_set_cr8(dst, kvm_get_cr8(src));

@@ -121,7 +121,7 @@ static int send_packet(struct kvm_vcpu *vcpu, struct kvm_sev_vmsa_packet *params
 	int ret;
 
 	/* The CPU may still have in its caches what it has saved at #VMEXIT. */
-	sev_flush_encrypted_page(vcpu, svm->sev_es.vmsa);
+	sev_flush_encrypted_page(vcpu->kvm, svm->sev_es.vmsa);
 
 	ret = sev_issue_cmd(vcpu->kvm, SEV_CMD_SEND_UPDATE_VMSA, &data, error);
 	params->hdr_len = data.hdr_len;

@@ -91,12 +91,17 @@ static bool xfeatures_ok(struct kvm_vcpu *vcpu, const struct sev_vcpu_record *re
 
 /*
  * A GHCB that is not in guest memory has its answer when it is used, as has a
- * request that the guest has made up; but an address has to be one.
+ * request that the guest has made up; but an address has to be one, and who was
+ * asked for a hold through the GHCB has one.
  */
 static bool ghcb_msr_ok(struct kvm_vcpu *vcpu, const struct sev_vcpu_record *rec)
 {
-	return (rec->ghcb_msr & GHCB_MSR_INFO_MASK) ||
-	       kvm_vcpu_is_legal_gpa(vcpu, rec->ghcb_msr);
+	bool has_page = rec->ghcb_msr && !(rec->ghcb_msr & GHCB_MSR_INFO_MASK);
+
+	if (rec->ap_reset_hold == SEV_VCPU_HOLD_NAE_EVENT && !has_page)
+		return false;
+
+	return !has_page || kvm_vcpu_is_legal_gpa(vcpu, rec->ghcb_msr);
 }
 
 /* The jump table is the VM's: vCPUs that come one by one have to agree. */
@@ -141,6 +146,8 @@ void sev_vcpu_record_set(struct kvm_vcpu *vcpu, const struct sev_vcpu_record *re
 
 	set_control_regs(vcpu, rec);
 	vcpu->arch.dr7 = rec->dr7;
+	/* DR0-3 are in the VMSA, too, or nobody's; userspace's are gone. */
+	vcpu->arch.switch_db_regs = 0;
 	vcpu->arch.xcr0 = rec->xcr0;
 	vcpu->arch.ia32_xss = rec->xss;
 	kvm_update_cpuid_runtime(vcpu);

@@ -26,8 +26,10 @@ static int get_record(struct kvm_vcpu *vcpu, struct sev_vcpu_record __user *urec
 	if (get_user(size, &urec->size))
 		return -EFAULT;
 
-	if (size < sizeof(rec))
-		return -E2BIG;
+	if (size < sizeof(rec)) {
+		size = sizeof(rec);
+		return put_user(size, &urec->size) ?: -E2BIG;
+	}
 
 	sev_vcpu_record_get(vcpu, &rec);
 	return copy_to_user(urec, &rec, sizeof(rec)) ? -EFAULT : 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The GHCB is shared memory: others may write it while KVM handles a request.
- * What counts is what was in there at VMGEXIT.
+ * What counts is what was in there at VMGEXIT.  Nor does it matter what userspace
+ * looks at while it has an exit.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@
 #define DEV_GPA		0xd0000000ull
 #define DEV_LEN		16
 #define ROUNDS		20000
+#define ASK_PORT	0x51
 
 #define PATTERN_A	0x5a5a5a5a5a5a5a5aull
 #define PATTERN_B	0xc3c3c3c3c3c3c3c3ull
@@ -225,13 +227,55 @@ static void test_writer(void)
 	ksft_test_result_pass("a page that another vCPU writes all the time\n");
 }
 
+/*
+ * Registers that userspace reads while it has an exit: those that the guest did
+ * not give are not missing, it is not the request that asks for them.
+ */
+static void guest_asks(void)
+{
+	struct sev_ghcb_call call = sev_ghcb_in(ASK_PORT, 4);
+
+	sev_ghcb_vmgexit(&call);
+	GUEST_ASSERT_EQ(call.info1, SEV_GHCB_OK);
+	GUEST_ASSERT_EQ((uint32_t)call.rax, (uint32_t)PATTERN_A);
+	GUEST_DONE();
+}
+
+/* Only VMs of the older type let userspace read registers of protected vCPUs. */
+static void test_registers_read(void)
+{
+	const struct sev_ghcb_config config = { .legacy_init = true };
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_sev_ghcb_create(&config, 1, guest_asks, &vcpu);
+	struct kvm_run *run = vcpu->run;
+	struct kvm_regs regs;
+	struct ucall uc;
+
+	vm_sev_launch(vm, SEV_POLICY_ES, NULL);
+	run->kvm_valid_regs = KVM_SYNC_X86_REGS;
+	vcpu_run(vcpu);
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
+	TEST_ASSERT_EQ(run->io.port, ASK_PORT);
+	*(uint32_t *)((void *)run + run->io.data_offset) = PATTERN_A;
+	run->kvm_valid_regs = 0;
+	vcpu_regs_get(vcpu, &regs);
+
+	vcpu_run(vcpu);
+	get_ucall(vcpu, &uc);
+	if (uc.cmd == UCALL_ABORT)
+		ksft_print_msg("line %ld: %s\n", uc.args[GUEST_LINE], uc.buffer);
+	ksft_test_result(uc.cmd == UCALL_DONE, "registers that userspace reads meanwhile\n");
+	kvm_vm_free(vm);
+}
+
 int main(void)
 {
 	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SEV_ES));
 
 	ksft_print_header();
-	ksft_set_plan(2);
+	ksft_set_plan(3);
 	test_writer();
 	test_two_parts();
+	test_registers_read();
 	ksft_finished();
 }

@@ -35,6 +35,9 @@
 #define TEST_XCR0		(XFEATURE_MASK_FP | XFEATURE_MASK_SSE)
 #define TEST_CR8		5
 
+/* A breakpoint of userspace's, from when the vCPU was not protected */
+#define DR0_BEFORE		0x5eed000
+
 /* Long enough for a vCPU to take an NMI that is not masked. */
 #define NMI_SPINS		1000000
 
@@ -196,6 +199,17 @@ static void guest_state(void)
 		GUEST_ASSERT_EQ(call.info1, SEV_GHCB_OK);
 		GUEST_ASSERT_EQ(call.info2, JUMP_TABLE);
 	}
+	GUEST_DONE();
+}
+
+/* Without DebugSwap there is no telling what is in DR0, but for one thing. */
+static void guest_debug_regs(void)
+{
+	uint64_t dr0;
+
+	GUEST_SYNC(0);
+	asm volatile("mov %%db0, %0" : "=r" (dr0));
+	GUEST_ASSERT(dr0 != DR0_BEFORE);
 	GUEST_DONE();
 }
 
@@ -466,6 +480,30 @@ static void test_tracked(const struct sev_vm_kind *kind)
 	free_guest(&g);
 }
 
+static void test_debug_regs(const struct sev_vm_kind *kind)
+{
+	struct kvm_debugregs regs = {
+		.db[0] = DR0_BEFORE,
+		.dr6 = 0xffff0ff0,
+		.dr7 = 0x402,
+	};
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *twin;
+	struct guest g;
+
+	create_guest(&g, kind, guest_debug_regs);
+	launch_guest(&g);
+	expect_ucall(&g, UCALL_SYNC);
+	vcpu_run_complete_io(g.vcpu);
+
+	twin = vm_sev_twin_create(g.first, kind->type);
+	vcpu = vm_sev_twin_vcpu_add(twin, 0);
+	vcpu_debugregs_set(vcpu, &regs);
+	TEST_ASSERT_EQ(try_move(&g, twin, vcpu), 0);
+	expect_ucall(&g, UCALL_DONE);
+	free_guest(&g);
+}
+
 /*
  * Host: what KVM knows of a VM.
  */
@@ -520,6 +558,7 @@ static const struct subtest {
 	{ "hypercall", test_hypercall, true },
 	{ "nmi_mask", test_nmi_mask, true },
 	{ "tracked", test_tracked, true },
+	{ "debug_regs", test_debug_regs, true },
 	{ "state", test_state, true },
 };
 

@@ -25,6 +25,11 @@
 #include "test_util.h"
 
 #define PORT		0x50
+
+/* An address without memory, and what the GHCB MSR says after its use */
+#define NO_MEMORY	0x7ffff000
+#define GHCB_REFUSED	(~0xfffull | SEV_GHCB_MSR_REG_GPA_RESP)
+
 #define NR_BITS		(8 * sizeof(struct sev_vcpu_record))
 #define NR_RANDOM	20000
 #define MAX_ACCEPTED	1024
@@ -248,6 +253,38 @@ static void test_good(void)
 	SEV_EXPECT(!memcmp(&rec, &good.record, sizeof(rec)), "");
 }
 
+/*
+ * A vCPU that is held by a VMGEXIT, as its record says, but has no GHCB where
+ * that is to be answered: there is no page, or no memory.
+ */
+static void test_hold_nowhere(void)
+{
+	static const uint64_t no_page[] = { 0, 7, ~0ull };
+	struct kvm_mp_state sipi = { .mp_state = KVM_MP_STATE_SIPI_RECEIVED }, now;
+	struct kvm_vcpu *vcpu = target.vcpus[1];
+	struct sev_vcpu_packet packet;
+	struct sev_vcpu_record rec;
+	int i;
+
+	vcpu_sev_send(source.vcpus[1], &packet);
+	packet.record.flags = SEV_VCPU_FIRST_SIPI;
+	packet.record.ap_reset_hold = SEV_VCPU_HOLD_NAE_EVENT;
+	for (i = 0; i < ARRAY_SIZE(no_page); i++) {
+		packet.record.ghcb_msr = no_page[i];
+		SEV_EXPECT_CMD(__vcpu_sev_receive(vcpu, &packet, &fw), -EINVAL, 0);
+	}
+
+	/* The SIPI finds no memory, and what is left is a vCPU without a hold. */
+	packet.record.ghcb_msr = NO_MEMORY;
+	SEV_EXPECT_CMD(__vcpu_sev_receive(vcpu, &packet, &fw), 0, 0);
+	vcpu_mp_state_set(vcpu, &sipi);
+	vcpu_mp_state_get(vcpu, &now);
+	SEV_EXPECT(now.mp_state == KVM_MP_STATE_RUNNABLE, "%u", now.mp_state);
+	SEV_EXPECT(!get_record(vcpu, &rec), "");
+	SEV_EXPECT(rec.ghcb_msr == GHCB_REFUSED, "%#llx", rec.ghcb_msr);
+	SEV_EXPECT(!rec.ap_reset_hold, "%u", rec.ap_reset_hold);
+}
+
 static const struct subtest {
 	const char *name;
 	void (*run)(void);
@@ -256,6 +293,7 @@ static const struct subtest {
 	{ "random", test_random },
 	{ "accepted", test_accepted },
 	{ "good", test_good },
+	{ "hold_nowhere", test_hold_nowhere },
 };
 
 int main(int argc, char *argv[])

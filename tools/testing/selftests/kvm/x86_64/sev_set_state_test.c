@@ -472,7 +472,8 @@ static bool record_is_good(struct kvm_vcpu *vcpu, uint64_t features)
 		ksft_print_msg("%d %d %d %d %d\n", r[0], r[1], r[2], r[3], r[4]);
 		return false;
 	}
-	return rec.version == SEV_VCPU_RECORD_VERSION && rec.size == sizeof(rec) - 1 &&
+	/* Who has too little room is told how much it takes. */
+	return rec.version == SEV_VCPU_RECORD_VERSION && rec.size == sizeof(rec) &&
 	       (rec.efer & long_mode) == long_mode && rec.cr0 & X86_CR0_PG &&
 	       rec.cr4 & X86_CR4_PAE && rec.ghcb_msr && !(rec.ghcb_msr & 0xfff) &&
 	       rec.sev_features == features;

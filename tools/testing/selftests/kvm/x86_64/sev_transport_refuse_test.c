@@ -3,8 +3,9 @@
  * What KVM and the firmware must not take for a SEV-ES vCPU of another host:
  * records, packets, lengths and states that are wrong.
  *
- * The argument is the file with AMD's root certificates, ASK and ARK; on the
- * emulated host there is one.
+ * An argument is the file with AMD's root certificates, ASK and ARK; on the
+ * emulated host there is one.  "long", the other one, is to flip not some bits of
+ * packets but all of them.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -135,30 +136,149 @@ static void test_random_records(void)
 	kvm_vm_free(b.vm);
 }
 
-static void test_bad_packets(void)
+/*
+ * Packets of each kind with one bit flipped.
+ */
+#define KEY_BEGIN	0x10		/* of a certificate: curve, both coordinates */
+#define KEY_END		0xa4
+
+/* Of long ones it is one bit in some, which comes by each bit of a byte. */
+static int step = 97;
+
+/* On their way; received by @target. */
+static struct sev_machine target;
+static struct sev_session session;
+static struct sev_page_packet page;
+static struct sev_vcpu_packet vmsa;
+
+static int receive_start(uint32_t *fw)
 {
-	struct sev_vcpu_packet good, bad;
-	struct sev_machine a, b;
+	struct sev_session copy = session;
+
+	return vm_sev_receive_start(target.vm, &copy, fw);
+}
+
+static int receive_page(uint32_t *fw)
+{
+	return vm_sev_receive_page(target.vm, &page, fw);
+}
+
+static int receive_vmsa(uint32_t *fw)
+{
+	return __vcpu_sev_receive(target.vcpus[0], &vmsa, fw);
+}
+
+/* With a packet that the firmware refuses, for KVM's opinion of the record */
+static int receive_record(uint32_t *fw)
+{
+	int r;
+
+	vmsa.hdr[20] ^= 1;
+	r = receive_vmsa(fw);
+	vmsa.hdr[20] ^= 1;
+	return r;
+}
+
+static const struct flips {
+	const char *what;
+	void *data;
+	int len;
+	int (*receive)(uint32_t *fw);
+	uint32_t first, others, or;	/* what the firmware says of the bits */
+} all_flips[] = {
+	{ "session", session.raw, sizeof(session.raw), receive_start,
+	  SEV_RET_BAD_MEASUREMENT, SEV_RET_BAD_MEASUREMENT },
+	/* Or it wants a later firmware than this one. */
+	{ "policy", &session.policy, sizeof(session.policy), receive_start,
+	  SEV_RET_BAD_MEASUREMENT, SEV_RET_BAD_MEASUREMENT, SEV_RET_POLICY_FAILURE },
+	{ "PDH's key", session.pdh + KEY_BEGIN, KEY_END - KEY_BEGIN, receive_start,
+	  SEV_RET_INVALID_CERTIFICATE, SEV_RET_INVALID_CERTIFICATE },
+	/* Of a header the first bit says that the packet is compressed. */
+	{ "page's header", page.hdr, sizeof(page.hdr), receive_page,
+	  SEV_RET_UNSUPPORTED, SEV_RET_BAD_MEASUREMENT },
+	{ "page", page.data, sizeof(page.data), receive_page,
+	  SEV_RET_BAD_MEASUREMENT, SEV_RET_BAD_MEASUREMENT },
+	{ "VMSA's header", vmsa.hdr, sizeof(vmsa.hdr), receive_vmsa,
+	  SEV_RET_UNSUPPORTED, SEV_RET_BAD_MEASUREMENT },
+	{ "VMSA", vmsa.data, sizeof(vmsa.data), receive_vmsa,
+	  SEV_RET_BAD_MEASUREMENT, SEV_RET_BAD_MEASUREMENT },
+	{ "record", &vmsa.record, sizeof(vmsa.record), receive_record,
+	  SEV_RET_BAD_MEASUREMENT, SEV_RET_BAD_MEASUREMENT },
+};
+
+static bool fw_refuses(const struct flips *f, int bit, int r, uint32_t fw)
+{
+	return r == -EIO && (fw == (bit ? f->others : f->first) || (f->or && fw == f->or));
+}
+
+static void flip(const struct flips *f)
+{
+	int bit, nr = 0, nr_kvm = 0, by = f->len > 1024 ? step : 1;
+	uint8_t *bytes = f->data;
+	uint32_t fw;
+
+	for (bit = 0; bit < 8 * f->len; bit += by, nr++) {
+		int r;
+
+		bytes[bit / 8] ^= 1 << bit % 8;
+		r = f->receive(&fw);
+		bytes[bit / 8] ^= 1 << bit % 8;
+		if (f->receive == receive_record && r == -EINVAL && !fw) {
+			nr_kvm++;
+			continue;
+		}
+		SEV_EXPECT(fw_refuses(f, bit, r, fw), "%s, bit %d: %d, firmware %u",
+			   f->what, bit, r, fw);
+	}
+	ksft_print_msg("%s: %d of %d bits\n", f->what, nr, 8 * f->len);
+	if (f->receive == receive_record) {
+		ksft_print_msg("%d of them KVM refuses\n", nr_kvm);
+		SEV_EXPECT(nr_kvm > nr / 2, "");
+	}
+}
+
+static void flip_all(int (*receive)(uint32_t *fw))
+{
 	int i;
 
-	launch_and_stop(&a);
-	sev_machine_connect(&a, &b);
-	vcpu_sev_send(a.vcpus[0], &good);
-	for (i = 0; i < 8 * SEV_PACKET_HDR_LEN; i++) {
-		bad = good;
-		bad.hdr[i / 8] ^= 1 << i % 8;
-		SEV_EXPECT_CMD(__vcpu_sev_receive(b.vcpus[0], &bad, &fw), -EIO,
-			       i ? SEV_RET_BAD_MEASUREMENT : SEV_RET_UNSUPPORTED);
+	for (i = 0; i < ARRAY_SIZE(all_flips); i++) {
+		if (all_flips[i].receive == receive)
+			flip(&all_flips[i]);
 	}
-	for (i = 0; i < 8 * sizeof(bad.data); i += 97) {
-		bad = good;
-		bad.data[i / 8] ^= 1 << i % 8;
-		SEV_EXPECT_CMD(__vcpu_sev_receive(b.vcpus[0], &bad, &fw), -EIO,
-			       SEV_RET_BAD_MEASUREMENT);
-	}
-	vcpu_sev_receive(b.vcpus[0], &good);
+}
+
+static uint64_t private_page[512] __aligned(4096);
+
+/* After all that the VM is still as it was, and takes the good ones. */
+static void test_bad_packets(void)
+{
+	struct userspace_mem_region *region;
+	struct sev_machine a;
+	uint64_t gpa;
+	uint32_t fw;
+
+	sev_machine_create(&a, guest_code, NULL);
+	sev_machine_create(&target, guest_code, NULL);
+	gpa = addr_gva2gpa(a.vm, (vm_vaddr_t)private_page);
+	vm_sev_launch(a.vm, SEV_POLICY_ES, NULL);
+	region = memslot2region(target.vm, 0);
+	sev_register_encrypted_memory(target.vm, region);
+
+	sev_export_certs(target.vm, &sev_machine_certs);
+	SEV_EXPECT_CMD(vm_sev_send_start(a.vm, &sev_machine_certs, &session, &fw), 0, 0);
+	flip_all(receive_start);
+	SEV_EXPECT(!receive_start(&fw), "firmware %u", fw);
+
+	SEV_EXPECT_CMD(vm_sev_send_page(a.vm, gpa, &page, &fw), 0, 0);
+	flip_all(receive_page);
+	SEV_EXPECT(!receive_page(&fw), "firmware %u", fw);
+
+	vcpu_sev_send(a.vcpus[0], &vmsa);
+	flip_all(receive_vmsa);
+	flip_all(receive_record);
+	SEV_EXPECT(!receive_vmsa(&fw), "firmware %u", fw);
 	kvm_vm_free(a.vm);
-	kvm_vm_free(b.vm);
+	kvm_vm_free(target.vm);
 }
 
 static void test_lengths(void)
@@ -241,6 +361,7 @@ static void test_long_records(void)
 
 static void test_states(void)
 {
+	struct kvm_guest_debug debug = { .control = KVM_GUESTDBG_ENABLE };
 	struct sev_vcpu_packet packet;
 	struct sev_session session;
 	struct kvm_vm *plain;
@@ -258,6 +379,13 @@ static void test_states(void)
 	sev_machine_connect(&a, &b);
 	SEV_EXPECT_CMD(vm_sev_send_start(a.vm, &sev_machine_certs, &session, &fw), -EIO,
 		       SEV_RET_INVALID_GUEST_STATE);
+
+	/* What userspace debugs is not protected, and stays so. */
+	vcpu_sev_send(a.vcpus[0], &packet);
+	vcpu_guest_debug_set(b.vcpus[0], &debug);
+	SEV_EXPECT_CMD(__vcpu_sev_receive(b.vcpus[0], &packet, &fw), -EINVAL, 0);
+	debug.control = 0;
+	vcpu_guest_debug_set(b.vcpus[0], &debug);
 	sev_machine_move(&a, &b);
 	kvm_vm_free(b.vm);
 
@@ -289,10 +417,17 @@ static const struct subtest {
 
 int main(int argc, char *argv[])
 {
+	const char *root = NULL;
 	int i;
 
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "long"))
+			step = 1;
+		else
+			root = argv[i];
+	}
 	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SEV_ES));
-	__TEST_REQUIRE(sev_read_root(argc > 1 ? argv[1] : NULL, &sev_machine_certs),
+	__TEST_REQUIRE(sev_read_root(root, &sev_machine_certs),
 		       "No certificates of AMD's root");
 
 	ksft_print_header();

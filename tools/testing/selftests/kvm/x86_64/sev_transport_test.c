@@ -32,6 +32,9 @@
 
 #define ANSWER		0x5eed1e55
 
+/* A breakpoint of userspace's, from when the vCPU was not protected */
+#define DR0_BEFORE	0x5eed000
+
 /* Guest memory, private. */
 static uint64_t counter[SEV_MACHINE_VCPUS];
 static uint64_t nr_nmis;
@@ -254,6 +257,22 @@ static void guest_fault(uint32_t id)
 	tell(STAGE_DONE);
 }
 
+static uint64_t get_dr0(void)
+{
+	uint64_t dr0;
+
+	asm volatile("mov %%db0, %0" : "=r" (dr0));
+	return dr0;
+}
+
+/* Without DebugSwap there is no telling what is in DR0, but for one thing. */
+static void guest_debug_regs(uint32_t id)
+{
+	tell(1);
+	CHECK(get_dr0() != DR0_BEFORE);
+	tell(STAGE_DONE);
+}
+
 /*
  * Host.
  */
@@ -427,6 +446,31 @@ static void test_fault(void)
 	kvm_vm_free(b.vm);
 }
 
+/* Breakpoints that userspace has set before are no longer loaded by KVM. */
+static void test_debug_regs(void)
+{
+	struct kvm_debugregs regs = {
+		.db[0] = DR0_BEFORE,
+		.dr6 = 0xffff0ff0,
+		.dr7 = 0x402,
+	};
+	struct sev_machine a, b;
+	int i;
+
+	sev_machine_launch(&a, guest_debug_regs, setup);
+	sev_machine_run(&a);
+	sev_machine_expect(&a, 1);
+	for (i = 0; i < SEV_MACHINE_VCPUS; i++)
+		vcpu_finish_exit(a.vcpus[i]);
+	sev_machine_connect(&a, &b);
+	for (i = 0; i < SEV_MACHINE_VCPUS; i++)
+		vcpu_debugregs_set(b.vcpus[i], &regs);
+	sev_machine_move(&a, &b);
+	sev_machine_run(&b);
+	sev_machine_expect(&b, STAGE_DONE);
+	kvm_vm_free(b.vm);
+}
+
 /* KVM's view on the destination is that of the source. */
 static void test_record(void)
 {
@@ -468,6 +512,7 @@ static const struct subtest {
 	{ "nmi", test_nmi },
 	{ "hold", test_hold },
 	{ "fault", test_fault },
+	{ "debug_regs", test_debug_regs },
 	{ "record", test_record },
 };
 
