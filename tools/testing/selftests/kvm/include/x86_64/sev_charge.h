@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What VMs with SEV are charged for: misc cgroups, and pinned pages.
+ * What VMs with SEV are charged for, and hold: misc cgroups, pinned pages, files.
  */
 #ifndef SELFTEST_KVM_SEV_CHARGE_H
 #define SELFTEST_KVM_SEV_CHARGE_H
@@ -25,5 +25,9 @@ void sev_expect_charge(int cgroup, long nr_sev, long nr_es);
 
 /* Pages of the whole host that are pinned for long */
 long sev_nr_pinned(void);
+
+/* Open files of the whole host; none more than those, if need be after a while. */
+long sev_nr_files(void);
+void sev_expect_files(long nr);
 
 #endif /* SELFTEST_KVM_SEV_CHARGE_H */

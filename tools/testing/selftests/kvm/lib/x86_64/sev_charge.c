@@ -15,6 +15,8 @@
 
 #define CGROUP_ROOT		"/sys/fs/cgroup"
 
+#define FILES_WAIT_MS		30000
+
 /* If a test fails, then its cgroups must not disturb the next. */
 static int test_pid;
 
@@ -116,4 +118,25 @@ long sev_nr_pinned(void)
 	close(fd);
 	return file_value("/proc/vmstat", "nr_foll_pin_acquired") -
 	       file_value("/proc/vmstat", "nr_foll_pin_released");
+}
+
+long sev_nr_files(void)
+{
+	FILE *f = fopen("/proc/sys/fs/file-nr", "r");
+	long nr;
+
+	TEST_ASSERT(f && fscanf(f, "%ld", &nr) == 1, "file-nr: %s", strerror(errno));
+	fclose(f);
+	return nr;
+}
+
+void sev_expect_files(long nr)
+{
+	long now;
+	int i;
+
+	/* Whoever was the last to use a file closes it, be it later. */
+	for (i = 0; (now = sev_nr_files()) > nr && i < FILES_WAIT_MS; i++)
+		usleep(1000);
+	TEST_ASSERT(now <= nr, "%ld files are open, there were %ld", now, nr);
 }
