@@ -51,7 +51,7 @@ static const uint8_t guest_code[] = {
 };
 
 static const struct sev_vm_kind *sev, *sev_es;
-static long nr_pinned_before, nr_files_before;
+static long nr_pinned_before;
 
 /*
  * Bare descriptors, where there are many VMs.
@@ -78,6 +78,7 @@ static long nr_free_asids(const struct sev_vm_kind *kind)
 	struct kvm_sev_init init = { };
 	int i, nr = 0, fds[900];
 
+	/* All there is: that takes a while, and so is not done before as well. */
 	do {
 		TEST_ASSERT(nr < ARRAY_SIZE(fds), "More ASIDs than this test can count");
 		fds[nr] = create_fd(kind);
@@ -89,6 +90,16 @@ static long nr_free_asids(const struct sev_vm_kind *kind)
 	return nr - 1;
 }
 
+static void expect_all_asids_free(void)
+{
+	long nr_sev = sev_cgroup_value(-1, "misc.capacity", "sev");
+	long nr_es = sev_cgroup_value(-1, "misc.capacity", "sev_es");
+
+	TEST_ASSERT_EQ(nr_free_asids(sev), nr_sev - sev_cgroup_value(-1, "misc.current", "sev"));
+	TEST_ASSERT_EQ(nr_free_asids(sev_es), nr_es - sev_cgroup_value(-1, "misc.current", "sev_es"));
+	ksft_test_result_pass("all of %ld and %ld ASIDs\n", nr_sev, nr_es);
+}
+
 /* What a subtest has to leave as it was.  All ASIDs take minutes to count. */
 static void expect_nothing_held(void)
 {
@@ -97,7 +108,7 @@ static void expect_nothing_held(void)
 	for (i = 0; i < SEV_NR_CGROUPS; i++)
 		sev_expect_charge(i, 0, 0);
 	TEST_ASSERT_EQ(sev_nr_pinned(), nr_pinned_before);
-	sev_expect_files(nr_files_before);
+	sev_device_expect_closed();
 }
 
 /*
@@ -639,7 +650,6 @@ static const struct subtest {
 
 int main(int argc, char *argv[])
 {
-	long sev_asids = 0, es_asids = 0;
 	int i, nr = 0;
 
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_COPY_ENC_CONTEXT_FROM));
@@ -661,23 +671,16 @@ int main(int argc, char *argv[])
 	ksft_print_header();
 	ksft_set_plan(nr + (argc == 1));
 	nr_pinned_before = sev_nr_pinned();
-	nr_files_before = sev_nr_files();
-	if (argc == 1) {
-		sev_asids = nr_free_asids(sev);
-		es_asids = nr_free_asids(sev_es);
-	}
 	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
 		if (argc > 1 && strcmp(argv[1], subtests[i].name))
 			continue;
+		sev_device_watch();
 		subtests[i].run();
 		expect_nothing_held();
 		ksft_test_result_pass("%s\n", subtests[i].name);
 	}
-	if (argc == 1) {
-		TEST_ASSERT_EQ(nr_free_asids(sev), sev_asids);
-		TEST_ASSERT_EQ(nr_free_asids(sev_es), es_asids);
-		ksft_test_result_pass("all of %ld and %ld ASIDs\n", sev_asids, es_asids);
-	}
+	if (argc == 1)
+		expect_all_asids_free();
 	sev_cgroup_teardown();
 	ksft_finished();
 }

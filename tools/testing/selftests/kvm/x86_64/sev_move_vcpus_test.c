@@ -414,6 +414,18 @@ static void run_plain(struct kvm_vcpu *vcpu)
 	vcpu_run_complete_io(vcpu);
 }
 
+/* The page tables of a SEV guest are encrypted, and CR3 has to say so. */
+static void expect_c_bit_allowed(struct kvm_vcpu *vcpu, uint64_t c_bit)
+{
+	struct kvm_sregs sregs;
+
+	vcpu_sregs_get(vcpu, &sregs);
+	sregs.cr3 |= c_bit;
+	vcpu_sregs_set(vcpu, &sregs);
+	sregs.cr3 &= ~c_bit;
+	vcpu_sregs_set(vcpu, &sregs);
+}
+
 static bool test_used(const struct sev_subtest *t)
 {
 	struct move m;
@@ -423,6 +435,8 @@ static bool test_used(const struct sev_subtest *t)
 
 	run_plain(m.heirs[0]);
 	move(&m);
+	if (!m.kind->es)
+		expect_c_bit_allowed(m.heirs[0], m.src->arch.c_bit);
 	expect_ucall(m.heirs[0], UCALL_DONE, 0);
 	release(&m);
 	return true;

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What VMs with SEV are charged for, by cgroups of the test's own.
+ * What VMs with SEV are charged for, by cgroups of the test's own, and hold open.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "sev_charge.h"
 #include "test_util.h"
 
+#define SEV_DEVICE		"/dev/sev"
 #define CGROUP_ROOT		"/sys/fs/cgroup"
 
-#define FILES_WAIT_MS		30000
+#define CLOSE_WAIT_MS		30000
 
 /* If a test fails, then its cgroups must not disturb the next. */
 static int test_pid;
@@ -120,23 +122,22 @@ long sev_nr_pinned(void)
 	       file_value("/proc/vmstat", "nr_foll_pin_released");
 }
 
-long sev_nr_files(void)
+void sev_device_watch(void)
 {
-	FILE *f = fopen("/proc/sys/fs/file-nr", "r");
-	long nr;
-
-	TEST_ASSERT(f && fscanf(f, "%ld", &nr) == 1, "file-nr: %s", strerror(errno));
-	fclose(f);
-	return nr;
+	TEST_ASSERT(!mount(SEV_DEVICE, SEV_DEVICE, NULL, MS_BIND, NULL),
+		    "mount %s: %s", SEV_DEVICE, strerror(errno));
 }
 
-void sev_expect_files(long nr)
+void sev_device_expect_closed(void)
 {
-	long now;
-	int i;
+	int i, ret;
 
 	/* Whoever was the last to use a file closes it, be it later. */
-	for (i = 0; (now = sev_nr_files()) > nr && i < FILES_WAIT_MS; i++)
+	for (i = 0; i < CLOSE_WAIT_MS; i++) {
+		ret = umount(SEV_DEVICE);
+		if (!ret || errno != EBUSY)
+			break;
 		usleep(1000);
-	TEST_ASSERT(now <= nr, "%ld files are open, there were %ld", now, nr);
+	}
+	TEST_ASSERT(!ret, "The SEV device is open: %s", strerror(errno));
 }
