@@ -90,14 +90,12 @@ static long nr_free_asids(const struct sev_vm_kind *kind)
 	return nr - 1;
 }
 
-static void expect_all_asids_free(void)
+static long expect_all_asids_free(const struct sev_vm_kind *kind, const char *resource)
 {
-	long nr_sev = sev_cgroup_value(-1, "misc.capacity", "sev");
-	long nr_es = sev_cgroup_value(-1, "misc.capacity", "sev_es");
+	long nr = sev_cgroup_value(-1, "misc.capacity", resource);
 
-	TEST_ASSERT_EQ(nr_free_asids(sev), nr_sev - sev_cgroup_value(-1, "misc.current", "sev"));
-	TEST_ASSERT_EQ(nr_free_asids(sev_es), nr_es - sev_cgroup_value(-1, "misc.current", "sev_es"));
-	ksft_test_result_pass("all of %ld and %ld ASIDs\n", nr_sev, nr_es);
+	TEST_ASSERT_EQ(nr_free_asids(kind), nr - sev_cgroup_value(-1, "misc.current", resource));
+	return nr;
 }
 
 /* What a subtest has to leave as it was.  All ASIDs take minutes to count. */
@@ -680,7 +678,9 @@ int main(int argc, char *argv[])
 		ksft_test_result_pass("%s\n", subtests[i].name);
 	}
 	if (argc == 1)
-		expect_all_asids_free();
+		ksft_test_result_pass("all of %ld and %ld ASIDs\n",
+				      expect_all_asids_free(sev, "sev"),
+				      expect_all_asids_free(sev_es, "sev_es"));
 	sev_cgroup_teardown();
 	ksft_finished();
 }
