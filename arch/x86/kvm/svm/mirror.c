@@ -259,12 +259,16 @@ static int sev_mirror_check_move(struct kvm *dst, struct kvm *src)
 	return 0;
 }
 
-/* KVM can neither debug nor nest a guest whose state is encrypted. */
-static int sev_mirror_check_dst_vcpu(struct kvm_vcpu *dst)
+static int sev_mirror_check_dst_vcpu(struct kvm_vcpu *dst, bool es)
 {
 	sev_mirror_assert_vcpu_locked(dst);
 
-	return is_guest_mode(dst) || dst->guest_debug ? -EINVAL : 0;
+	/* The VMCB that is in use would be that of the nested guest. */
+	if (is_guest_mode(dst))
+		return -EINVAL;
+
+	/* KVM cannot debug a guest whose registers are encrypted. */
+	return es && dst->guest_debug ? -EINVAL : 0;
 }
 
 static int sev_mirror_check_src_vcpu(struct kvm_vcpu *src)
@@ -290,7 +294,7 @@ static int sev_mirror_check_vcpus(struct kvm *dst, struct kvm *src)
 	int ret = 0;
 
 	kvm_for_each_vcpu(i, vcpu, dst) {
-		ret = sev_mirror_check_dst_vcpu(vcpu);
+		ret = sev_mirror_check_dst_vcpu(vcpu, sev_es_guest(src));
 		if (ret)
 			return ret;
 	}
@@ -364,6 +368,13 @@ static void sev_mirror_convert_vcpu(struct kvm_vcpu *vcpu)
 	sev_init_vmcb(to_svm(vcpu));
 	sev_vcpu_after_set_cpuid(to_svm(vcpu));
 	vmcb_mark_all_dirty(to_svm(vcpu)->vmcb);
+
+	/*
+	 * The ASID is new to this vCPU, but what KVM remembers of the VMCB that
+	 * ran with it last is no more than an address.  That may be this one's, if
+	 * the other has been freed since.
+	 */
+	kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
 }
 
 /* Without SEV-ES there may be any number of either; userspace moves the state. */

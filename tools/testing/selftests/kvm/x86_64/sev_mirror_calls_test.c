@@ -6,8 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <linux/capability.h>
 
 #include "kselftest.h"
 #include "kvm_util.h"
@@ -168,7 +173,10 @@ static int call_not_started(int cap, const struct sev_vm_kind *kind)
 
 static int call_sev_destination(int cap, const struct sev_vm_kind *kind)
 {
-	return try_and_free(launched_vm(kind, 1), cap, launched_vm(kind, 1));
+	/* For want of vCPUs there is nothing else to refuse it for. */
+	struct kvm_vm *dst = launched_vm(kind, cap == MOVE ? 1 : 0);
+
+	return try_and_free(dst, cap, launched_vm(kind, 1));
 }
 
 static int call_other_type(int cap, const struct sev_vm_kind *kind)
@@ -202,6 +210,7 @@ static int call_no_vmsa(int cap, const struct sev_vm_kind *kind)
 	return try_and_free(good_vm(cap, kind), cap, src);
 }
 
+/* What has been encrypted cannot be debugged; without SEV-ES the registers are not. */
 static int call_debugged(int cap, const struct sev_vm_kind *kind)
 {
 	struct kvm_guest_debug debug = { .control = KVM_GUESTDBG_ENABLE };
@@ -219,6 +228,21 @@ static int call_mirror_source(int cap, const struct sev_vm_kind *kind)
 
 	TEST_ASSERT(!try(mirror, COPY, src), "The mirror could not be made");
 	error = try_and_free(plain_vm(kind, 0), cap, mirror);
+	kvm_vm_free(src);
+	return error;
+}
+
+/* A mirror that moves stays one. */
+static int call_moved_mirror_source(int cap, const struct sev_vm_kind *kind)
+{
+	struct kvm_vm *src = launched_vm(kind, 1), *mirror = plain_vm(kind, 0);
+	struct kvm_vm *heir = plain_vm(kind, 0);
+	int error;
+
+	TEST_ASSERT(!try(mirror, COPY, src), "The mirror could not be made");
+	TEST_ASSERT(!try(heir, MOVE, mirror), "It could not be moved");
+	kvm_vm_free(mirror);
+	error = try_and_free(plain_vm(kind, 0), cap, heir);
 	kvm_vm_free(src);
 	return error;
 }
@@ -310,6 +334,7 @@ static int call_mirror_command(int cap, const struct sev_vm_kind *kind)
 	struct kvm_sev_guest_status status;
 	int id, error = 0;
 
+	vm_ioctl(src, KVM_MEMORY_ENCRYPT_REG_REGION, &region);
 	TEST_ASSERT(!try(mirror, COPY, src), "The mirror could not be made");
 	mirror->arch.sev_fd = src->arch.sev_fd;
 
@@ -329,11 +354,117 @@ static int call_mirror_command(int cap, const struct sev_vm_kind *kind)
 		    errno == EINVAL, "A mirror pins memory");
 	TEST_ASSERT(__vm_ioctl(mirror, KVM_MEMORY_ENCRYPT_UNREG_REGION, &region) &&
 		    errno == EINVAL, "A mirror unpins memory");
+	vm_ioctl(src, KVM_MEMORY_ENCRYPT_UNREG_REGION, &region);
 	vm_sev_ioctl(mirror, KVM_SEV_GUEST_STATUS, &status);
 
 	kvm_vm_free(mirror);
 	kvm_vm_free(src);
 	return error;
+}
+
+/* A VM that has no context, or none any more, has nothing that a command is about. */
+static void expect_no_command(struct kvm_vm *vm, int want)
+{
+	int id, error;
+
+	for (id = KVM_SEV_INIT; id < KVM_SEV_NR_MAX; id++) {
+		switch (id) {
+		case KVM_SEV_INIT:
+		case KVM_SEV_ES_INIT:
+		case KVM_SEV_INIT2:
+			continue;
+		}
+		error = __vm_sev_ioctl(vm, id, NULL) ? errno : 0;
+		TEST_ASSERT(error == want || (want == ENOTTY && error == EINVAL),
+			    "Command %d: %s", id, strerror(error));
+	}
+}
+
+static int call_no_context(int cap, const struct sev_vm_kind *kind)
+{
+	struct kvm_vm *src = launched_vm(kind, 1), *heir = good_vm(MOVE, kind);
+	struct kvm_enc_region none = { };
+	int error;
+
+	expect_no_command(heir, ENOTTY);
+	error = __vm_ioctl(heir, KVM_MEMORY_ENCRYPT_UNREG_REGION, &none) ? errno : 0;
+	TEST_ASSERT_EQ(error, ENOTTY);
+
+	TEST_ASSERT(!try(heir, MOVE, src), "It could not be moved");
+	expect_no_command(src, EIO);
+	kvm_vm_free(heir);
+	kvm_vm_free(src);
+	return error;
+}
+
+/*
+ * The limit of pinned pages goes by what the context has pinned, by whichever VM.
+ */
+#define NR_PINNED	8
+
+static void limit_pinned_pages(int nr)
+{
+	const struct rlimit limit = { nr * PAGE_SIZE, nr * PAGE_SIZE };
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+
+	TEST_ASSERT(!setrlimit(RLIMIT_MEMLOCK, &limit), "setrlimit: %s", strerror(errno));
+	TEST_ASSERT(!syscall(SYS_capget, &header, caps), "capget: %s", strerror(errno));
+	caps[0].effective &= ~BIT(CAP_IPC_LOCK);
+	TEST_ASSERT(!syscall(SYS_capset, &header, caps), "capset: %s", strerror(errno));
+}
+
+static int pin_errno(struct kvm_vm *vm, void *mem, int nr)
+{
+	struct kvm_enc_region region = { .addr = (uint64_t)mem, .size = nr * PAGE_SIZE };
+
+	return __vm_ioctl(vm, KVM_MEMORY_ENCRYPT_REG_REGION, &region) ? errno : 0;
+}
+
+static void unpin(struct kvm_vm *vm, void *mem, int nr)
+{
+	struct kvm_enc_region region = { .addr = (uint64_t)mem, .size = nr * PAGE_SIZE };
+
+	vm_ioctl(vm, KVM_MEMORY_ENCRYPT_UNREG_REGION, &region);
+}
+
+/* In a process of its own, whose limit it is. */
+static int try_memlock(int cap, const struct sev_vm_kind *kind)
+{
+	uint8_t *mem = mmap(NULL, (NR_PINNED + 1) * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct kvm_vm *src = launched_vm(kind, 1), *dst = good_vm(cap, kind);
+	struct kvm_sev_dbg dbg = {
+		.src_uaddr = (uint64_t)mem, .dst_uaddr = (uint64_t)mem + PAGE_SIZE, .len = 16,
+	};
+	struct kvm_vm *owner = cap == MOVE ? dst : src;
+	void *more = mem + NR_PINNED * PAGE_SIZE;
+
+	limit_pinned_pages(NR_PINNED);
+	TEST_ASSERT_EQ(pin_errno(src, mem, NR_PINNED), 0);
+	TEST_ASSERT_EQ(try(dst, cap, src), 0);
+
+	/* To look at a page is to pin it for that long, too. */
+	TEST_ASSERT(__vm_sev_ioctl(dst, KVM_SEV_DBG_DECRYPT, &dbg) && errno == ENOMEM,
+		    "DBG_DECRYPT: %s", strerror(errno));
+	TEST_ASSERT_EQ(pin_errno(owner, more, 1), ENOMEM);
+	unpin(owner, mem, NR_PINNED);
+	vm_sev_ioctl(dst, KVM_SEV_DBG_DECRYPT, &dbg);
+	return pin_errno(owner, mem, NR_PINNED);
+}
+
+static int call_memlock(int cap, const struct sev_vm_kind *kind)
+{
+	pid_t pid = fork();
+	int status;
+
+	TEST_ASSERT(pid >= 0, "fork: %s", strerror(errno));
+	if (!pid)
+		_exit(try_memlock(cap, kind));
+
+	waitpid(pid, &status, 0);
+	TEST_ASSERT(WIFEXITED(status), "The child has died");
+	return WEXITSTATUS(status);
 }
 
 /* If the number of a capability is 0, then for either. */
@@ -343,6 +474,7 @@ static const struct call {
 	int want;
 	int cap;
 	bool es_only;
+	bool sev_only;
 	bool snp;
 } calls[] = {
 	{ "good", call_good, 0 },
@@ -357,14 +489,18 @@ static const struct call {
 	{ "with_vcpus", call_with_vcpus, EINVAL, COPY },
 	{ "other_vcpus", call_other_vcpus, EINVAL, MOVE, .es_only = true },
 	{ "no_vmsa", call_no_vmsa, EINVAL, MOVE, .es_only = true },
-	{ "debugged", call_debugged, EINVAL, MOVE },
+	{ "debugged", call_debugged, EINVAL, MOVE, .es_only = true },
+	{ "debugged_sev", call_debugged, 0, MOVE, .sev_only = true },
 	{ "mirror_source", call_mirror_source, EINVAL, COPY },
+	{ "moved_mirror_source", call_moved_mirror_source, EINVAL, COPY },
 	{ "moved_source", call_moved_source, EINVAL },
 	{ "dead_destination", call_dead_destination, EIO },
 	{ "other_process", call_other_process, EIO },
 	{ "snp_source", call_snp_source, EINVAL, .snp = true },
 	{ "late_init", call_late_init, EINVAL, COPY },
 	{ "mirror_command", call_mirror_command, EINVAL, COPY },
+	{ "no_context", call_no_context, ENOTTY, MOVE },
+	{ "memlock", call_memlock, 0 },
 };
 
 static void run(const struct call *c, int cap, const struct sev_vm_kind *kind)
@@ -390,7 +526,8 @@ static bool chosen(int argc, char *argv[], const struct call *c, int cap,
 		return false;
 	if (c->snp && kind != &sev_vm_kinds[0])
 		return false;
-	return (!c->cap || c->cap == cap) && (!c->es_only || kind->es);
+	return (!c->cap || c->cap == cap) && (!c->es_only || kind->es) &&
+	       (!c->sev_only || !kind->es);
 }
 
 static int for_all(int argc, char *argv[], bool really)

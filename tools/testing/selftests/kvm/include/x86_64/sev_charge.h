@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What VMs with SEV are charged for: misc cgroups, and pinned pages.
+ * What VMs with SEV are charged for, and hold: misc cgroups, pinned pages, the device.
  */
 #ifndef SELFTEST_KVM_SEV_CHARGE_H
 #define SELFTEST_KVM_SEV_CHARGE_H
@@ -25,5 +25,12 @@ void sev_expect_charge(int cgroup, long nr_sev, long nr_es);
 
 /* Pages of the whole host that are pinned for long */
 long sev_nr_pinned(void);
+
+/*
+ * Whether the SEV device is open: whoever opens it from here on does so by a mount
+ * that cannot go before all of them have closed it.
+ */
+void sev_device_watch(void);
+void sev_device_expect_closed(void);
 
 #endif /* SELFTEST_KVM_SEV_CHARGE_H */

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What VMs with SEV are charged for, by cgroups of the test's own.
+ * What VMs with SEV are charged for, by cgroups of the test's own, and hold open.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "sev_charge.h"
 #include "test_util.h"
 
+#define SEV_DEVICE		"/dev/sev"
 #define CGROUP_ROOT		"/sys/fs/cgroup"
+
+#define CLOSE_WAIT_MS		30000
 
 /* If a test fails, then its cgroups must not disturb the next. */
 static int test_pid;
@@ -116,4 +120,24 @@ long sev_nr_pinned(void)
 	close(fd);
 	return file_value("/proc/vmstat", "nr_foll_pin_acquired") -
 	       file_value("/proc/vmstat", "nr_foll_pin_released");
+}
+
+void sev_device_watch(void)
+{
+	TEST_ASSERT(!mount(SEV_DEVICE, SEV_DEVICE, NULL, MS_BIND, NULL),
+		    "mount %s: %s", SEV_DEVICE, strerror(errno));
+}
+
+void sev_device_expect_closed(void)
+{
+	int i, ret;
+
+	/* Whoever was the last to use a file closes it, be it later. */
+	for (i = 0; i < CLOSE_WAIT_MS; i++) {
+		ret = umount(SEV_DEVICE);
+		if (!ret || errno != EBUSY)
+			break;
+		usleep(1000);
+	}
+	TEST_ASSERT(!ret, "The SEV device is open: %s", strerror(errno));
 }
