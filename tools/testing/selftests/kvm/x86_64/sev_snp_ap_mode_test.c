@@ -28,6 +28,7 @@
 #include "ucall_common.h"
 
 #define NO_SELECTOR		0xfff8	/* beyond the GDT */
+#define REAL_MODE_SIZE		128
 
 #define TERM_REASON		0xa5
 #define TERM_REQUEST		(SEV_GHCB_MSR_TERM_REQ | TERM_REASON << 16)
@@ -35,114 +36,109 @@
 kvm_static_assert(TERM_REQUEST == 0xa50100);
 kvm_static_assert(MSR_EFER == 0xc0000080 && MSR_AMD64_SEV_ES_GHCB == 0xc0010130);
 
+#define NAKED	__attribute__((naked))
+
+/* Alike in 16 and 64 bits. */
+#define TERMINATE				\
+	"1:\n\t"				\
+	"mov $0xc0010130, %ecx\n\t"		\
+	"mov $0xa50100, %eax\n\t"		\
+	"xor %edx, %edx\n\t"			\
+	"wrmsr\n\t"				\
+	"rep; vmmcall\n\t"			\
+	"jmp 1b\n\t"
+
+#define WRITE_EFER(what)			\
+	"mov $0xc0000080, %ecx\n\t"		\
+	"rdmsr\n\t"				\
+	what ", %eax\n\t"			\
+	"wrmsr\n\t"
+
 /*
  * Where the vCPU starts in long mode.  Its stack has not been touched by anybody.
  */
-void ap_gp(void);
-void ap_gp_rip(void);
-void ap_efer_refused(void);
-void ap_efer_refused_rip(void);
-void ap_cr0_and_efer(void);
-void ap_cr0(void);
-void ap_efer(void);
-void ap_nothing(void);
-void ap_gp_handler(void);
-void ap_gp_terminates(void);
+static NAKED void ap_gp(void)
+{
+	asm volatile("mov $0xfff8, %eax\n\t"
+		     "mov %eax, %ds\n\t"
+		     "jmp ap_ends");
+}
 
-asm(".pushsection .text\n"
-    ".macro write_efer bit\n\t"
-    "mov $0xc0000080, %ecx\n\t"
-    "rdmsr\n\t"
-    "xor $\\bit, %eax\n\t"
-    "wrmsr\n\t"
-    ".endm\n"
-    ".macro write_cr0 bit\n\t"
-    "mov %cr0, %rax\n\t"
-    "xor $\\bit, %rax\n\t"
-    "mov %rax, %cr0\n\t"
-    ".endm\n"
-    "ap_gp:\n\t"
-    "mov $0xfff8, %eax\n"
-    "ap_gp_rip:\n\t"
-    "mov %eax, %ds\n\t"
-    "jmp ap_ends\n"
-    "ap_efer_refused:\n\t"
-    "write_efer 1\n"
-    "ap_efer_refused_rip:\n\t"
-    "jmp ap_ends\n"
-    "ap_cr0_and_efer:\n\t"
-    "write_cr0 2\n\t"			/* MP */
-    "write_efer 1\n\t"			/* SCE */
-    "jmp ap_ends\n"
-    "ap_cr0:\n\t"
-    "write_cr0 2\n\t"
-    "jmp terminate\n"
-    "ap_efer:\n\t"
-    "write_efer 1\n"
-    "ap_nothing:\n"
-    "terminate:\n\t"
-    "mov $0xc0010130, %ecx\n\t"
-    "mov $0xa50100, %eax\n\t"
-    "xor %edx, %edx\n\t"
-    "wrmsr\n\t"
-    "rep; vmmcall\n\t"
-    "jmp terminate\n"
-    "ap_gp_handler:\n\t"
-    "mov %rsp, %rdi\n\t"
-    "and $-16, %rsp\n\t"
-    "call ap_excepted\n"
-    "ap_gp_terminates:\n\t"
-    "jmp terminate\n"
-    ".popsection\n");
+static NAKED void ap_efer_refused(void)
+{
+	asm volatile(WRITE_EFER("xor $1")		/* SCE */
+		     "jmp ap_ends");
+}
+
+static NAKED void ap_cr0_and_efer(void)
+{
+	asm volatile("mov %cr0, %rax\n\t"
+		     "xor $2, %rax\n\t"			/* MP */
+		     "mov %rax, %cr0\n\t"
+		     WRITE_EFER("xor $1")
+		     "jmp ap_ends");
+}
+
+static NAKED void ap_cr0(void)
+{
+	asm volatile("mov %cr0, %rax\n\t"
+		     "xor $2, %rax\n\t"
+		     "mov %rax, %cr0\n\t"
+		     TERMINATE);
+}
+
+static NAKED void ap_efer(void)
+{
+	asm volatile(WRITE_EFER("xor $1") TERMINATE);
+}
+
+static NAKED void ap_nothing(void)
+{
+	asm volatile(TERMINATE);
+}
+
+static NAKED void gp_handler(void)
+{
+	asm volatile("mov %rsp, %rdi\n\t"
+		     "and $-16, %rsp\n\t"
+		     "call ap_excepted");
+}
+
+static NAKED void gp_terminates(void)
+{
+	asm volatile(TERMINATE);
+}
 
 /*
  * Where it starts in real mode: a copy of this below 1M.  DI says how many steps it
  * takes towards long mode before it comes to its end.
  */
-extern const uint8_t real_mode[], real_mode_cr3[], real_mode_end[];
-
-asm(".pushsection .rodata\n"
-    ".code16\n"
-    "real_mode:\n\t"
-    "mov %cs, %ax\n\t"
-    "mov %ax, %ds\n\t"
-    "sub $1, %di\n\t"
-    "jc 1f\n\t"
-    "mov %cr4, %eax\n\t"
-    "or $0x20, %eax\n\t"		/* PAE */
-    "mov %eax, %cr4\n\t"
-    "sub $1, %di\n\t"
-    "jc 1f\n\t"
-    "mov $0xc0000080, %ecx\n\t"
-    "rdmsr\n\t"
-    "or $0x100, %eax\n\t"		/* LME */
-    "wrmsr\n\t"
-    "sub $1, %di\n\t"
-    "jc 1f\n\t"
-    "mov real_mode_cr3 - real_mode, %eax\n\t"
-    "mov %eax, %cr3\n\t"
-    "mov %cr0, %eax\n\t"
-    "or $0x80000001, %eax\n\t"		/* PG, PE */
-    "mov %eax, %cr0\n"
-    "1:\n\t"
-    "mov $0xc0010130, %ecx\n\t"
-    "mov $0xa50100, %eax\n\t"
-    "xor %edx, %edx\n\t"
-    "wrmsr\n\t"
-    "rep; vmmcall\n\t"
-    "jmp 1b\n"
-    "real_mode_cr3:\n\t"
-    ".long 0\n"
-    "real_mode_end:\n"
-    ".code64\n"
-    ".popsection\n");
+static NAKED __aligned(REAL_MODE_SIZE) void real_mode(void)
+{
+	asm volatile(".code16\n\t"
+		     "sub $1, %di\n\t"
+		     "jc 1f\n\t"
+		     "mov %cr4, %eax\n\t"
+		     "or $0x20, %eax\n\t"		/* PAE */
+		     "mov %eax, %cr4\n\t"
+		     "sub $1, %di\n\t"
+		     "jc 1f\n\t"
+		     WRITE_EFER("or $0x100")		/* LME */
+		     "sub $1, %di\n\t"
+		     "jc 1f\n\t"
+		     "mov %cr0, %eax\n\t"
+		     "or $0x80000001, %eax\n\t"		/* PG, PE */
+		     "mov %eax, %cr0\n\t"
+		     TERMINATE
+		     ".code64");
+}
 
 /* What is to become of the vCPU; the guest has a copy. */
 struct life {
 	void (*entry)(void);
 	int steps;		/* if there is no @entry */
-	void (*handler)(void);
-	void (*rip)(void);	/* of a #GP, if there is to be one */
+	void (*handler)(void);	/* of #GP */
+	bool raises;		/* a #GP */
 	uint64_t error_code;
 	bool no_nx;		/* if KVM is to refuse EFER as it is */
 
@@ -159,26 +155,32 @@ static struct idt_entry ap_idt[256] __aligned(PAGE_SIZE);
 /*
  * Guest.
  */
-void __attribute__((used)) ap_ends(void)
+void ap_ends(void)
 {
-	__GUEST_ASSERT(!life.rip, "There was no #GP");
+	__GUEST_ASSERT(!life.raises, "There was no #GP");
 	GUEST_DONE();
 }
 
-void __attribute__((used)) ap_excepted(const uint64_t *frame)
+/* None of them is longer. */
+static bool is_rip(uint64_t value)
 {
-	__GUEST_ASSERT(life.rip, "#GP: 0x%lx, 0x%lx", frame[0], frame[1]);
-	__GUEST_ASSERT(frame[0] != (uint64_t)life.rip || frame[1] != get_cs(),
+	return value - (uint64_t)life.entry < 64;
+}
+
+void ap_excepted(const uint64_t *frame)
+{
+	__GUEST_ASSERT(life.raises, "#GP: 0x%lx, 0x%lx", frame[0], frame[1]);
+	__GUEST_ASSERT(!is_rip(frame[0]) || frame[1] != get_cs(),
 		       "#GP without an error code");
 	GUEST_ASSERT_EQ(frame[0], life.error_code);
-	GUEST_ASSERT_EQ(frame[1], (uint64_t)life.rip);
+	GUEST_ASSERT(is_rip(frame[1]));
 	GUEST_ASSERT_EQ(frame[2], get_cs());
 	GUEST_DONE();
 }
 
-static void touch(const void *p)
+static void touch(void (*code)(void))
 {
-	READ_ONCE(*(const uint8_t *)p);
+	READ_ONCE(*(const uint8_t *)code);
 }
 
 /* What is executed or read before the vCPU's first exit is to be there. */
@@ -200,10 +202,8 @@ static void fill_long_mode(struct sev_snp_vmsa *vmsa)
 
 static void fill_real_mode(struct sev_snp_vmsa *vmsa)
 {
-	uint32_t *cr3 = (void *)SEV_SNP_TRAMPOLINE + (real_mode_cr3 - real_mode);
-
-	*cr3 = get_cr3();
 	sev_snp_fill_vmsa_sipi(vmsa, SEV_SNP_TRAMPOLINE >> 12);
+	vmsa->cr3 = get_cr3();
 	vmsa->rdi = life.steps;
 }
 
@@ -233,9 +233,7 @@ static void create(struct sev_snp_vm *snp)
 
 	sev_snp_create(snp, &config, 2, guest_code);
 	sev_snp_add_trampoline(snp);
-	TEST_ASSERT(real_mode_end - real_mode <= PAGE_SIZE, "Too much code");
-	memcpy(addr_gpa2hva(snp->vm, SEV_SNP_TRAMPOLINE), real_mode,
-	       real_mode_end - real_mode);
+	memcpy(addr_gpa2hva(snp->vm, SEV_SNP_TRAMPOLINE), real_mode, REAL_MODE_SIZE);
 
 	/* The CPU lets the guest have EFER.NX set, and KVM does not. */
 	if (life.no_nx)
@@ -291,7 +289,7 @@ static bool run(const struct sev_subtest *t)
 	int i;
 
 	life = *(const struct life *)t->data;
-	terminates = !life.rip && life.entry != ap_cr0_and_efer;
+	terminates = !life.raises && life.entry != ap_cr0_and_efer;
 	create(&snp);
 	for (i = 0; i < ARRAY_SIZE(runners); i++)
 		runners[i].vcpu = snp.vcpus[i];
@@ -311,17 +309,17 @@ static bool run(const struct sev_subtest *t)
 #define LIFE(name, ...)	{ name, run, &(const struct life){ __VA_ARGS__ } }
 
 #define EXCEPTION(name, ...)	\
-	LIFE(#name, ap_##name, 0, ap_gp_handler, ap_##name##_rip, __VA_ARGS__)
+	LIFE(#name, ap_##name, 0, gp_handler, true, __VA_ARGS__)
 
 static const struct sev_subtest subtests[] = {
 	EXCEPTION(gp, NO_SELECTOR),
 	EXCEPTION(efer_refused, 0, .no_nx = true),
-	LIFE("cr0_and_efer", ap_cr0_and_efer, 0, ap_gp_handler),
+	LIFE("cr0_and_efer", ap_cr0_and_efer, 0, gp_handler),
 
-	LIFE("knows_from_gp", ap_gp, 0, ap_gp_terminates, PROTECTED),
-	LIFE("knows_from_cr0", ap_cr0, 0, ap_gp_terminates, LONG_MODE),
-	LIFE("knows_from_efer", ap_efer, 0, ap_gp_terminates, LONG_MODE),
-	LIFE("knows_nothing", ap_nothing, 0, ap_gp_terminates, NO_PAGING),
+	LIFE("knows_from_gp", ap_gp, 0, gp_terminates, PROTECTED),
+	LIFE("knows_from_cr0", ap_cr0, 0, gp_terminates, LONG_MODE),
+	LIFE("knows_from_efer", ap_efer, 0, gp_terminates, LONG_MODE),
+	LIFE("knows_nothing", ap_nothing, 0, gp_terminates, NO_PAGING),
 
 	LIFE("real_mode", NULL, 0, NULL, NO_PAGING),
 	LIFE("real_mode_cr4", NULL, 1, NULL, .cr4 = X86_CR4_PAE),

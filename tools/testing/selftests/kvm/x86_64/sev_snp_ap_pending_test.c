@@ -237,11 +237,6 @@ struct event {
 	void (*answer)(struct kvm_run *run, uint32_t value);
 };
 
-struct test {
-	struct event event;
-	uint64_t request;
-};
-
 static struct kvm_run *vcpu1_run(struct sev_snp_remote *r)
 {
 	return r->vcpus[1].runner.vcpu->run;
@@ -300,6 +295,17 @@ static void expect_pattern(struct sev_snp_remote *r, const uint8_t *page)
 	EXPECT(r, !n, "%d bytes of the GHCB have changed", n);
 }
 
+/* Of the last life, if there is not another one already. */
+static void expect_end(struct sev_snp_remote *r, uint64_t req, const uint8_t *ghcb)
+{
+	if (req != SVM_VMGEXIT_AP_DESTROY)
+		return;
+
+	sev_snp_remote_expect_destroyed(r, 1, "DESTROY");
+	expect_pattern(r, ghcb);
+	request(r, SVM_VMGEXIT_AP_CREATE);
+}
+
 /* It has got nothing from the one before, and userspace can complete its events. */
 static void expect_next_life(struct sev_snp_remote *r, const struct event *e)
 {
@@ -323,31 +329,26 @@ static void expect_next_life(struct sev_snp_remote *r, const struct event *e)
 /*
  * The request comes while userspace is at it.
  */
-static void change_life(struct sev_snp_remote *r, const struct test *t)
+static void change_life(struct sev_snp_remote *r, const struct event *e, uint64_t req)
 {
 	uint8_t *page = ghcb_page(r);
 
 	prepare_next_life(r);
-	request(r, t->request);
+	request(r, req);
 	memset(page, PATTERN, PAGE_SIZE);
 
-	t->event.answer(vcpu1_run(r), LATE);
-	if (t->request == SVM_VMGEXIT_AP_DESTROY) {
-		sev_snp_remote_expect_destroyed(r, 1, "DESTROY");
-		expect_pattern(r, page);
-		request(r, SVM_VMGEXIT_AP_CREATE);
-	}
-	expect_next_life(r, &t->event);
+	e->answer(vcpu1_run(r), LATE);
+	expect_end(r, req, page);
+	expect_next_life(r, e);
 }
 
-static bool test_pending(const struct sev_subtest *subtest)
+static bool try_pending(const struct event *e, uint64_t req)
 {
-	const struct test *t = subtest->data;
 	struct sev_snp_remote r;
 
 	create(&r);
-	if (run_to_exit(&r, &t->event))
-		change_life(&r, t);
+	if (run_to_exit(&r, e))
+		change_life(&r, e, req);
 	return sev_snp_remote_free(&r);
 }
 
@@ -474,32 +475,26 @@ static void request_meanwhile(struct sev_snp_remote *r, uint64_t req, void *page
 	close(fd);
 }
 
-static bool test_no_ghcb(const struct sev_subtest *subtest)
+static bool try_no_ghcb(const struct event *e, uint64_t req)
 {
-	const struct test *t = subtest->data;
 	struct sev_snp_remote r;
 	void *page;
 
 	create(&r);
 	page = ghcb_page(&r);
 	prepare_next_life(&r);
-	if (run_to_exit(&r, &t->event)) {
-		t->event.answer(vcpu1_run(&r), LATE);
-		request_meanwhile(&r, t->request, page, page);
+	if (run_to_exit(&r, e)) {
+		e->answer(vcpu1_run(&r), LATE);
+		request_meanwhile(&r, req, page, page);
 	}
-	if (t->request == SVM_VMGEXIT_AP_DESTROY) {
-		sev_snp_remote_expect_destroyed(&r, 1, "DESTROY");
-		expect_pattern(&r, page);
-		request(&r, SVM_VMGEXIT_AP_CREATE);
-	}
-	expect_next_life(&r, &t->event);
+	expect_end(&r, req, page);
+	expect_next_life(&r, e);
 	return sev_snp_remote_free(&r);
 }
 
 /* The end of a page fault is none of the next life's business, nor does it start one. */
-static bool test_page_fault(const struct sev_subtest *subtest)
+static bool try_page_fault(const struct event *e, uint64_t req)
 {
-	const struct test *t = subtest->data;
 	struct sev_snp_remote r;
 	uint64_t gpa;
 	void *ghcb;
@@ -510,26 +505,34 @@ static bool test_page_fault(const struct sev_subtest *subtest)
 	gpa = sev_snp_remote_gpa(&r, PAGE_LATE);
 	vm_mem_set_shared(r.snp.vm, gpa, PAGE_SIZE);
 	sev_snp_remote_post(&r, 1, guest_read_late, r.mem.shared + PAGE_LATE * PAGE_SIZE);
-	request_meanwhile(&r, t->request, addr_gpa2hva(r.snp.vm, gpa), ghcb);
-	if (t->request == SVM_VMGEXIT_AP_DESTROY) {
-		sev_snp_remote_expect_destroyed(&r, 1, "DESTROY");
-		expect_pattern(&r, ghcb);
-		request(&r, SVM_VMGEXIT_AP_CREATE);
-	}
-	expect_next_life(&r, &t->event);
+	request_meanwhile(&r, req, addr_gpa2hva(r.snp.vm, gpa), ghcb);
+	expect_end(&r, req, ghcb);
+	expect_next_life(&r, e);
 	return sev_snp_remote_free(&r);
+}
+
+/*
+ * Each of them with both requests.
+ */
+struct test {
+	bool (*try)(const struct event *e, uint64_t req);
+	struct event event;
+};
+
+static bool run(const struct sev_subtest *subtest)
+{
+	const struct test *t = subtest->data;
+	bool ok = t->try(&t->event, SVM_VMGEXIT_AP_CREATE);
+
+	return t->try(&t->event, SVM_VMGEXIT_AP_DESTROY) && ok;
 }
 
 #define IN	{ guest_in, KVM_EXIT_IO, 1, answer_io }
 
-#define TESTS(name, run, ...)							\
-	{ name "_create", run,							\
-	  &(const struct test){ __VA_ARGS__, SVM_VMGEXIT_AP_CREATE } },		\
-	{ name "_destroy", run,							\
-	  &(const struct test){ __VA_ARGS__, SVM_VMGEXIT_AP_DESTROY } }
+#define TEST(name, ...)	{ name, run, &(const struct test){ __VA_ARGS__ } }
 
 #define PENDING(name, reason, nr, answer)					\
-	TESTS(#name, test_pending, { guest_##name, KVM_EXIT_##reason, nr, answer_##answer })
+	TEST(#name, try_pending, { guest_##name, KVM_EXIT_##reason, nr, answer_##answer })
 
 static const struct sev_subtest subtests[] = {
 	PENDING(in, IO, 1, io),
@@ -543,8 +546,8 @@ static const struct sev_subtest subtests[] = {
 	PENDING(psc, HYPERCALL, 2, hypercall),
 	PENDING(psc_msr, HYPERCALL, 1, hypercall),
 	{ "reset_hold", test_reset_hold },
-	TESTS("no_ghcb", test_no_ghcb, IN),
-	TESTS("page_fault", test_page_fault, IN),
+	TEST("no_ghcb", try_no_ghcb, IN),
+	TEST("page_fault", try_page_fault, IN),
 };
 
 int main(int argc, char *argv[])
