@@ -15,8 +15,16 @@ asm/sev.h asm/svm.h ghcb.h lapic.h mirror.h mmu.h svm.h x86.h""".split()
 
 # Each breaks a rule, and has to be found out.
 MUTANTS = [
-    ("snp_ap.c", "	leave_guest(target);\n	forget_init_sipi(target);\n\n	lock_aps",
-     "	forget_init_sipi(target);\n\n	lock_aps"),
+    ("snp_ap.c", "	leave_guest(target);\n	sev_vmgexit_disown", "	sev_vmgexit_disown"),
+    ("snp_ap.c", "	sev_vmgexit_disown(to_svm(target));\n", ""),
+    ("snp_ap.c", "	sev_vmgexit_cancel(to_svm(vcpu));\n", ""),
+    ("snp_ap.c", "	sev_ghcb_msr_reset(svm);\n", ""),
+    ("snp_ap.c", "info_1 & PFERR_GUEST_PAGE_MASK", "info_1"),
+    ("snp_ap.c", "info_1 & X86_CR0_PG", "info_1"),
+    ("snp_ap.c", "info_1 & EFER_LMA", "info_1"),
+    ("snp_ap.c", "event & SVM_EXITINTINFO_VALID && ", ""),
+    ("snp_ap.c", " && event & SVM_EXITINTINFO_VALID_ERR", ""),
+    ("snp_ap.c", "kvm_read_cr4(vcpu) ?: ", ""),
     ("snp_ap.c", "	if (vcpu_ap(vcpu)->change != SNP_AP_UNCHANGED)\n		return -EPERM;\n", ""),
     ("snp_ap.c", "	put_page_back(&page);\n	return 0;", "	return 0;"),
     ("snp_ap.c", "vcpu != target && snp_ap_has", "snp_ap_has"),

@@ -193,6 +193,8 @@ static void check_all(void)
 		CHECK(vcpu(i)->request || pa == ap(i)->hpa);
 		CHECK(!vcpu(i)->in_guest || (!vcpu(i)->request && VALID_PAGE(pa)));
 		CHECK(ap(i)->change == SNP_AP_UNCHANGED || vcpu(i)->request);
+		/* No reply, from a request to when the vCPU takes it over. */
+		CHECK(vcpus[i].vmgexit_disowned == (ap(i)->change != SNP_AP_UNCHANGED));
 		CHECK(ap(i)->state != SNP_AP_MEASURED || ap(i)->hpa == own_page(i));
 		CHECK(ap(i)->state != SNP_AP_LIVE || ap(i)->hpa != own_page(i));
 		if (!vcpu(i)->request && ap(i)->state == SNP_AP_DESTROYED)
@@ -253,6 +255,7 @@ void set_state(int i, const struct model *m)
 		.hpa = model_hpa(i, m), .next_gfn = page_gfn(m->next),
 	};
 	vcpu(i)->request = m->change != SNP_AP_UNCHANGED;
+	svm->vmgexit_disowned = vcpu(i)->request;
 	svm->vmcb->control.vmsa_pa = vcpu(i)->request ? INVALID_PAGE : ap(i)->hpa;
 	vcpu(i)->in_guest = VALID_PAGE(svm->vmcb->control.vmsa_pa) && i != 0;
 	vcpu(i)->arch.mp_state = m->state == SNP_AP_DESTROYED ? KVM_MP_STATE_STOPPED :

@@ -204,27 +204,89 @@ static void new_context(void)
 		vcpu(1)->arch.pio.count = 1;
 		vcpus[1].nmi_masked = true;
 		vcpus[1].sev_es.ap_reset_hold_type = 1;
+		vcpus[1].vmcb->control.ghcb_gpa = 0x5015;
 		step(0, 1, event, 0);
 		step(0, 1, event == CREATE ? UPDATE : INIT, NO_PAGE);
 
 		CHECK(!vcpu(1)->arch.efer && vcpu(1)->arch.cr0 == X86_CR0_ET && !vcpu(1)->arch.cr4);
+		CHECK(vcpus[1].vmcb->control.ghcb_gpa == 1 && vcpus[1].sev_es.snp_mode_unknown);
 		CHECK(!vcpu(1)->arch.pv.pv_unhalted && !vcpu(1)->arch.pio.count);
 		CHECK(!vcpus[1].nmi_masked && vcpus[1].sev_es.received_first_sipi);
 		CHECK(!vcpus[1].sev_es.ap_reset_hold_type && vcpu(1)->arch.guest_state_protected);
 		CHECK(vcpu(1)->arch.mp_state == (event == CREATE ? KVM_MP_STATE_RUNNABLE :
 								   KVM_MP_STATE_INIT_RECEIVED));
-
-		/* The MSR protocol does without page tables, the GHCB does not. */
-		vcpus[1].vmcb->control.exit_code = SVM_EXIT_VMGEXIT;
-		vcpus[1].vmcb->control.ghcb_gpa = 4;
-		sev_snp_ap_learn_mode(&vcpus[1]);
-		CHECK(!vcpu(1)->arch.efer && vcpus[1].sev_es.snp_mode_unknown);
-		vcpus[1].vmcb->control.ghcb_gpa = 0x1000;
-		sev_snp_ap_learn_mode(&vcpus[1]);
-		CHECK(is_long_mode(vcpu(1)) && !vcpus[1].sev_es.snp_mode_unknown);
-		CHECK(vcpu(1)->arch.cr0 == (X86_CR0_PE | X86_CR0_PG | X86_CR0_ET));
-		CHECK(vcpu(1)->arch.cr4 == (X86_CR4_PAE | X86_CR4_OSXSAVE));
 	}
+}
+
+/*
+ * What an exit says of the mode of a vCPU that KVM knows nothing of.
+ */
+enum mode { UNKNOWN, PROTECTED, LONG };
+
+static const struct {
+	u64 exit_code, info_1, ghcb_msr;
+	u32 event;
+	enum mode mode;
+} exits[] = {
+	/* The MSR protocol does without page tables, the GHCB does not. */
+	{ SVM_EXIT_VMGEXIT, 0, 4, 0, UNKNOWN },
+	{ SVM_EXIT_VMGEXIT, 0, 0x1000, 0, LONG },
+	{ SVM_EXIT_NPF, PFERR_GUEST_PAGE_MASK | BIT(2), 0x1000, 0, LONG },
+	{ SVM_EXIT_NPF, PFERR_GUEST_FINAL_MASK | BIT(2), 0x1000, 0, UNKNOWN },
+	{ SVM_EXIT_CR0_WRITE_TRAP, X86_CR0_PG | X86_CR0_PE, 1, 0, LONG },
+	{ SVM_EXIT_CR0_WRITE_TRAP, X86_CR0_PE, 1, 0, UNKNOWN },
+	{ SVM_EXIT_EFER_WRITE_TRAP, EFER_LME | EFER_LMA, 1, 0, LONG },
+	{ SVM_EXIT_EFER_WRITE_TRAP, EFER_LME, 1, 0, UNKNOWN },
+	/* On the way from real mode, too. */
+	{ SVM_EXIT_CR4_WRITE_TRAP, X86_CR4_PAE, 0x1000, 0, UNKNOWN },
+	/* An interrupt; an exception with an error code, or with none. */
+	{ SVM_EXIT_NPF, 0, 1, SVM_EXITINTINFO_VALID | 0x40, UNKNOWN },
+	{ SVM_EXIT_NPF, 0, 1, SVM_EXITINTINFO_VALID_ERR, UNKNOWN },
+	{ SVM_EXIT_NPF, 0, 1, SVM_EXITINTINFO_VALID | SVM_EXITINTINFO_VALID_ERR | 0x30d,
+	  PROTECTED },
+	{ SVM_EXIT_NPF, PFERR_GUEST_PAGE_MASK, 1,
+	  SVM_EXITINTINFO_VALID | SVM_EXITINTINFO_VALID_ERR | 0x30e, LONG },
+};
+
+static void expect_mode(enum mode mode, unsigned long cr4)
+{
+	struct vcpu_svm *svm = &vcpus[1];
+
+	CHECK(svm->sev_es.snp_mode_unknown == (mode != LONG));
+	CHECK(svm->vcpu.arch.cr0 == (X86_CR0_ET | (mode != UNKNOWN ? X86_CR0_PE : 0) |
+				     (mode == LONG ? X86_CR0_PG : 0)));
+	CHECK(svm->vcpu.arch.efer == (mode == LONG ? EFER_LME | EFER_LMA : 0));
+	CHECK(svm->vcpu.arch.cr4 == (mode == LONG ? X86_CR4_PAE | cr4 : 0));
+}
+
+static void modes(void)
+{
+	struct vmcb_control_area *control;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(exits) / sizeof(*exits); i++) {
+		init_vm();
+		vcpu(0)->arch.cr4 = X86_CR4_PAE | X86_CR4_OSXSAVE;
+		step(0, 1, CREATE, 0);
+		step(0, 1, UPDATE, NO_PAGE);
+		snprintf(doing, sizeof(doing), "exit %u", i);
+		expect_mode(UNKNOWN, 0);
+
+		control = &vcpus[1].vmcb->control;
+		control->exit_code = exits[i].exit_code;
+		control->exit_info_1 = exits[i].info_1;
+		control->ghcb_gpa = exits[i].ghcb_msr;
+		control->exit_int_info = exits[i].event;
+		sev_snp_ap_learn_mode(&vcpus[1]);
+		expect_mode(exits[i].mode, X86_CR4_OSXSAVE);
+	}
+
+	/* What KVM has been told of CR4 is no guess. */
+	vcpus[1].sev_es.snp_mode_unknown = true;
+	vcpu(1)->arch.efer = 0;
+	vcpu(1)->arch.cr4 = BIT(7);
+	sev_snp_ap_learn_mode(&vcpus[1]);
+	expect_mode(LONG, BIT(7));
 }
 
 /*
@@ -315,6 +377,7 @@ int main(int argc, char *argv[])
 		overtaken();
 		pending_init();
 		new_context();
+		modes();
 	} else if (argc == 2 && !strcmp(argv[1], "malformed")) {
 		malformed();
 	} else if (argc == 3 && !strcmp(argv[1], "walk")) {

@@ -45,7 +45,15 @@ typedef u64 gpa_t, gfn_t, hpa_t, kvm_pfn_t;
 #define SVM_VMGEXIT_AP_CREATE		1
 #define SVM_VMGEXIT_AP_DESTROY		2
 #define SVM_SEV_FEAT_SNP_ACTIVE		BIT(0)
+#define SVM_EXIT_EFER_WRITE_TRAP	0x08f
+#define SVM_EXIT_CR0_WRITE_TRAP		0x090
+#define SVM_EXIT_CR4_WRITE_TRAP		0x094
+#define SVM_EXIT_NPF			0x400
 #define SVM_EXIT_VMGEXIT		0x403
+#define SVM_EXITINTINFO_VALID		BIT(31)
+#define SVM_EXITINTINFO_VALID_ERR	BIT(11)
+#define PFERR_GUEST_FINAL_MASK		BIT_ULL(32)
+#define PFERR_GUEST_PAGE_MASK		BIT_ULL(33)
 #define GHCB_MSR_INFO_MASK		0xfffull
 #define X86_CR0_PE			BIT(0)
 #define X86_CR0_ET			BIT(4)
@@ -135,12 +143,15 @@ struct kvm_vcpu {
 
 #include "snp_ap_state.h"
 
-struct vmcb_control_area { u64 exit_code, ghcb_gpa, vmsa_pa; };
+struct vmcb_control_area {
+	u64 exit_code, exit_info_1, ghcb_gpa, vmsa_pa;
+	u32 exit_int_info;
+};
 struct vmcb { struct vmcb_control_area control; };
 struct vcpu_svm {
 	struct kvm_vcpu vcpu;
 	struct vmcb *vmcb, vmcb01;
-	bool nmi_masked, awaiting_iret_completion;
+	bool nmi_masked, awaiting_iret_completion, vmgexit_disowned;
 	struct {
 		void *vmsa;
 		bool received_first_sipi;
@@ -163,7 +174,9 @@ static inline void svm_set_cr4(struct kvm_vcpu *v, unsigned long cr4) { v->arch.
 static inline void svm_set_efer(struct kvm_vcpu *v, u64 efer) { v->arch.efer = efer; }
 static inline void kvm_mmu_reset_context(struct kvm_vcpu *vcpu) { }
 static inline void vmcb_mark_all_dirty(struct vmcb *vmcb) { }
-static inline void sev_vmgexit_free(struct vcpu_svm *svm) { }
+static inline void sev_vmgexit_disown(struct vcpu_svm *svm) { svm->vmgexit_disowned = true; }
+static inline void sev_vmgexit_cancel(struct vcpu_svm *svm) { svm->vmgexit_disowned = false; }
+static inline void sev_ghcb_msr_reset(struct vcpu_svm *svm) { svm->vmcb->control.ghcb_gpa = 1; }
 static inline void sev_es_protect_vcpu(struct kvm_vcpu *v) { v->arch.guest_state_protected = true; }
 
 #define kvm_for_each_vcpu(i, v, kvm)	\

@@ -273,6 +273,56 @@ static bool write_data(struct kvm *kvm, const struct vmgexit_req *req)
 	       !kvm_write_guest(kvm, req->scratch, req->data, req->data_len);
 }
 
+/*
+ * A SNP guest can take a vCPU's registers away in the middle of a VMGEXIT, and
+ * then use the page for something else.  If this returns true, nothing of it
+ * happens until reply_end().
+ */
+static bool reply_begin(struct vcpu_svm *svm)
+{
+	lockdep_assert_irqs_disabled();
+
+	if (!sev_snp_guest(svm->vcpu.kvm))
+		return true;
+
+	spin_lock(&svm->vmgexit_lock);
+	__release(&svm->vmgexit_lock);
+	if (likely(!svm->vmgexit_disowned))
+		return true;
+
+	__acquire(&svm->vmgexit_lock);
+	spin_unlock(&svm->vmgexit_lock);
+	return false;
+}
+
+static void reply_end(struct vcpu_svm *svm)
+{
+	if (!sev_snp_guest(svm->vcpu.kvm))
+		return;
+
+	__acquire(&svm->vmgexit_lock);
+	spin_unlock(&svm->vmgexit_lock);
+}
+
+static __always_inline void ghcb_write_reply(struct kvm_vcpu *vcpu,
+					     struct vmgexit *v, u64 fields,
+					     bool data_out)
+{
+	struct vmgexit_req *req = &v->req;
+	struct ghcb *ghcb = ghcb_page(v);
+
+	ghcb_write_regs(ghcb, fields, vcpu->arch.regs);
+	WRITE_ONCE(ghcb->save.sw_exit_info_1, v->reply.info1);
+	WRITE_ONCE(ghcb->save.sw_exit_info_2, v->reply.info2);
+	ghcb_write_valid(ghcb, fields | GHCB_EXIT_INFO_1 | GHCB_EXIT_INFO_2);
+	if (data_out && data_in_page(req))
+		memcpy(ghcb_data(ghcb, req), req->data, req->data_len);
+
+	/* Seldom does anybody log writes, and each VMGEXIT would ask with a call. */
+	if (unlikely(kvm_slot_dirty_track_enabled(v->gpc.memslot)))
+		kvm_gpc_mark_dirty_in_slot(&v->gpc);
+}
+
 static void ghcb_refuse(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
@@ -293,7 +343,6 @@ static __always_inline void vmgexit_write(struct kvm_vcpu *vcpu, struct vmgexit 
 	struct vmgexit_req *req = &v->req;
 	bool data_out = false;
 	u64 fields = 0;
-	struct ghcb *ghcb;
 
 	if (v->reply.info1 == GHCB_RESULT_OK && req->event) {
 		data_out = req->data_len && req->data_out;
@@ -310,17 +359,10 @@ static __always_inline void vmgexit_write(struct kvm_vcpu *vcpu, struct vmgexit 
 		return;
 	}
 
-	ghcb = ghcb_page(v);
-	ghcb_write_regs(ghcb, fields, vcpu->arch.regs);
-	WRITE_ONCE(ghcb->save.sw_exit_info_1, v->reply.info1);
-	WRITE_ONCE(ghcb->save.sw_exit_info_2, v->reply.info2);
-	ghcb_write_valid(ghcb, fields | GHCB_EXIT_INFO_1 | GHCB_EXIT_INFO_2);
-	if (data_out && data_in_page(req))
-		memcpy(ghcb_data(ghcb, req), req->data, req->data_len);
-
-	/* Seldom does anybody log writes, and each VMGEXIT would ask with a call. */
-	if (unlikely(kvm_slot_dirty_track_enabled(v->gpc.memslot)))
-		kvm_gpc_mark_dirty_in_slot(&v->gpc);
+	if (likely(reply_begin(to_svm(vcpu)))) {
+		ghcb_write_reply(vcpu, v, fields, data_out);
+		reply_end(to_svm(vcpu));
+	}
 	ghcb_unlock(v);
 }
 
@@ -418,6 +460,11 @@ static int vmgexit_dispatch(struct kvm_vcpu *vcpu, struct vmgexit *v)
 	return req->event->handle(vcpu, req, &v->reply);
 }
 
+void sev_vmgexit_init(struct vcpu_svm *svm)
+{
+	spin_lock_init(&svm->vmgexit_lock);
+}
+
 /*
  * Not with the vCPU: by then it is not known that the VM will have SEV-ES, if
  * the encryption context comes from another VM.
@@ -444,6 +491,29 @@ void sev_vmgexit_free(struct vcpu_svm *svm)
 	kvfree(v->large);
 	kfree(v);
 	svm->vmgexit = NULL;
+}
+
+/*
+ * By whoever gives the vCPU other registers, or none, from any thread: upon return
+ * no reply is written, nor will be until the vCPU's thread cancels the VMGEXIT.
+ */
+void sev_vmgexit_disown(struct vcpu_svm *svm)
+{
+	spin_lock_irq(&svm->vmgexit_lock);
+	svm->vmgexit_disowned = true;
+	spin_unlock_irq(&svm->vmgexit_lock);
+}
+
+void sev_vmgexit_cancel(struct vcpu_svm *svm)
+{
+	lockdep_assert_held(&svm->vcpu.mutex);
+
+	vmgexit_close_regs(&svm->vcpu);
+	sev_vmgexit_free(svm);
+
+	spin_lock_irq(&svm->vmgexit_lock);
+	svm->vmgexit_disowned = false;
+	spin_unlock_irq(&svm->vmgexit_lock);
 }
 
 /*

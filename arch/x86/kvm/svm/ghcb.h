@@ -145,15 +145,19 @@ static inline void vmgexit_malformed(struct vmgexit_reply *reply, u64 error)
 /* ghcb.c, and the rest of KVM that has to know of VMGEXIT */
 #ifdef CONFIG_KVM_AMD_SEV
 int vmgexit_check_events(void);
+void sev_vmgexit_init(struct vcpu_svm *svm);
 void sev_vmgexit_missing_reg(struct kvm_vcpu *vcpu);
 #else
 static inline int vmgexit_check_events(void) { return 0; }
+static inline void sev_vmgexit_init(struct vcpu_svm *svm) { }
 static inline void sev_vmgexit_missing_reg(struct kvm_vcpu *vcpu) { }
 #endif
 
 void vmgexit_raise(struct vmgexit_reply *reply, u8 vector, bool has_error_code,
 		   u32 error_code);
 void sev_vmgexit_sipi(struct vcpu_svm *svm);
+void sev_vmgexit_disown(struct vcpu_svm *svm);
+void sev_vmgexit_cancel(struct vcpu_svm *svm);
 void sev_vmgexit_free(struct vcpu_svm *svm);
 
 /* ghcb_events.c */
@@ -180,6 +184,8 @@ int vmgexit_ext_guest_req(struct kvm_vcpu *vcpu, const struct vmgexit_req *req,
 
 /* sev.c */
 int sev_issue_cmd(struct kvm *kvm, int id, void *data, int *error);
+
+/* snp_ap.c: 0, or an errno that says what is wrong with the request */
 int sev_snp_ap_creation(struct kvm_vcpu *vcpu, u64 info1, gpa_t vmsa_gpa,
 			u64 sev_features);
 

@@ -16,6 +16,11 @@
  * guest_memfd's invalidations held off.  Once it is a VMSA, they come here before
  * the page goes, and the vCPU leaves the guest as for a request.
  *
+ * The target may also be in the middle of a VMGEXIT.  Its reply goes to a page that
+ * is the guest's again as soon as the request is answered: so there is none any
+ * more.  What the event was to do may still happen: in userspace, or by the
+ * firmware, where nobody knows what has become of the vCPU.
+ *
  * Locks, outermost first:
  *
  *   vcpu->mutex		of the vCPU that asks, or of that in whose
@@ -201,6 +206,14 @@ static void forget_init_sipi(struct kvm_vcpu *target)
 	clear_bit(KVM_APIC_SIPI, &apic->pending_events);
 }
 
+/* Upon return the target, wherever its thread is, does nothing that the guest sees. */
+static void stop(struct kvm_vcpu *target)
+{
+	leave_guest(target);
+	sev_vmgexit_disown(to_svm(target));
+	forget_init_sipi(target);
+}
+
 static int do_create(struct kvm_vcpu *target, const struct snp_ap_req *req)
 {
 	struct kvm *kvm = target->kvm;
@@ -211,8 +224,7 @@ static int do_create(struct kvm_vcpu *target, const struct snp_ap_req *req)
 	if (ret)
 		return ret;
 
-	leave_guest(target);
-	forget_init_sipi(target);
+	stop(target);
 
 	lock_aps(kvm);
 	snp_ap_create(vcpu_ap(target), req, page.hpa);
@@ -250,8 +262,7 @@ static int do_destroy(struct kvm_vcpu *target, const struct snp_ap_req *req)
 	if (!snp_ap_can_destroy(ap))
 		return 0;
 
-	leave_guest(target);
-	forget_init_sipi(target);
+	stop(target);
 
 	lock_aps(kvm);
 	snp_ap_destroy(ap);
@@ -355,17 +366,14 @@ void sev_snp_ap_launched(struct vcpu_svm *svm)
 	load_vmsa(svm);
 }
 
-/*
- * What was to be completed after an exit to userspace was asked for from another
- * VMSA, and has nobody to be told to any more.
- */
+/* What was to be completed after an exit to userspace was for another VMSA. */
 static void cancel_vmgexit(struct kvm_vcpu *vcpu)
 {
 	vcpu->arch.complete_userspace_io = NULL;
 	vcpu->arch.pio.count = 0;
 	vcpu->arch.sev_pio_count = 0;
 	vcpu->mmio_needed = 0;
-	sev_vmgexit_free(to_svm(vcpu));
+	sev_vmgexit_cancel(to_svm(vcpu));
 }
 
 /* The registers are a secret.  What INIT makes of them, until it shows. */
@@ -389,6 +397,7 @@ static void forget_context(struct kvm_vcpu *vcpu)
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	cancel_vmgexit(vcpu);
+	sev_ghcb_msr_reset(svm);
 	forget_regs(svm);
 
 	vcpu->arch.pv.pv_unhalted = false;
@@ -518,41 +527,74 @@ void sev_snp_ap_pre_run(struct kvm_vcpu *vcpu)
 }
 
 /*
- * What a #VMEXIT says of the mode the guest is in: memory that it shares with
- * the host is out of reach without page tables that clear the C-bit, which
- * takes PAE, and no guest is known to stop short of long mode.
+ * Mode.  A guest that starts a vCPU in real mode tells KVM of each step to long
+ * mode, by write traps.  A VMSA in long mode needs none of them, and what KVM
+ * takes for granted has to be right before it matters: an error code is lost on
+ * the way to a vCPU that KVM believes to be in real mode, and a write of EFER is
+ * refused if its LME is not as CR0 and CR4 seem to have it.  So for as long as
+ * the mode is unknown, KVM looks at what each #VMEXIT says of it.
+ */
+
+/*
+ * Memory that the guest shares with the host is out of reach without page tables
+ * that clear the C-bit, which takes PAE, and no guest is known to stop short of
+ * long mode.  So it is for any sign of page tables.
  */
 static bool exit_is_long_mode(struct vcpu_svm *svm)
 {
 	struct vmcb_control_area *control = &svm->vmcb->control;
 
-	return control->exit_code == SVM_EXIT_VMGEXIT &&
-	       !(control->ghcb_gpa & GHCB_MSR_INFO_MASK);
+	switch (control->exit_code) {
+	case SVM_EXIT_VMGEXIT:
+		return !(control->ghcb_gpa & GHCB_MSR_INFO_MASK);
+	case SVM_EXIT_NPF:
+		return control->exit_info_1 & PFERR_GUEST_PAGE_MASK;
+	case SVM_EXIT_CR0_WRITE_TRAP:
+		return control->exit_info_1 & X86_CR0_PG;
+	case SVM_EXIT_EFER_WRITE_TRAP:
+		return control->exit_info_1 & EFER_LMA;
+	default:
+		return false;
+	}
+}
+
+/* Exceptions have no error code in real mode. */
+static bool exit_is_protected_mode(struct vcpu_svm *svm)
+{
+	u32 event = svm->vmcb->control.exit_int_info;
+
+	return event & SVM_EXITINTINFO_VALID && event & SVM_EXITINTINFO_VALID_ERR;
 }
 
 /*
- * A guest that starts a vCPU in real mode tells KVM of each step to long mode, by
- * write traps.  If a vCPU is there and KVM has not been told, then it was there
- * from the start.  Other bits of CR4 are a guess: what the guest has given to
- * this vCPU is likely what the one had that made it.
+ * Other bits of CR4 are a guess: what the guest has given to this vCPU is likely
+ * what the one had that made it.
  */
-void sev_snp_ap_learn_mode(struct vcpu_svm *svm)
+static void take_for_long_mode(struct vcpu_svm *svm)
 {
 	struct kvm_vcpu *vcpu = &svm->vcpu;
-	unsigned long cr4;
+	unsigned long cr4 = kvm_read_cr4(vcpu) ?: svm->sev_es.snp_guess_cr4;
 
-	if (!exit_is_long_mode(svm))
-		return;
-
-	svm->sev_es.snp_mode_unknown = false;
 	if (is_long_mode(vcpu))
 		return;
 
-	cr4 = kvm_read_cr4(vcpu) ?: svm->sev_es.snp_guess_cr4;
 	svm_set_efer(vcpu, vcpu->arch.efer | EFER_LME | EFER_LMA);
 	svm_set_cr0(vcpu, kvm_read_cr0(vcpu) | X86_CR0_PE | X86_CR0_PG);
 	svm_set_cr4(vcpu, cr4 | X86_CR4_PAE);
 	kvm_mmu_reset_context(vcpu);
+}
+
+/* Before the #VMEXIT is handled, and what it says becomes of the registers. */
+void sev_snp_ap_learn_mode(struct vcpu_svm *svm)
+{
+	struct kvm_vcpu *vcpu = &svm->vcpu;
+
+	if (exit_is_long_mode(svm)) {
+		svm->sev_es.snp_mode_unknown = false;
+		take_for_long_mode(svm);
+	} else if (exit_is_protected_mode(svm)) {
+		svm_set_cr0(vcpu, kvm_read_cr0(vcpu) | X86_CR0_PE);
+	}
 }
 
 /*

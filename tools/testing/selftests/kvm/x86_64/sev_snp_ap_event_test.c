@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <asm/kvm_para.h>
 #include <linux/kernel.h>
 
 #include "apic.h"
@@ -117,6 +118,25 @@ static bool test_destroyed_irq(const struct sev_subtest *t)
 	create_destroyed(&r, 0);
 	sev_snp_remote_call(&r, 0, sev_snp_guest_ipi, 1, APIC_INT_ASSERT | 0x40);
 	sev_snp_remote_expect_destroyed(&r, 1, "an interrupt");
+	return revive(&r);
+}
+
+/*
+ * The end of asynchronous page faults.  A vCPU without VMSA has none, but userspace
+ * can set the guest's MSR, and KVM then tells the guest to look at all it waits for.
+ */
+static bool test_destroyed_async_pf(const struct sev_subtest *t)
+{
+	const uint64_t enable = BIT_ULL(0), by_interrupt = BIT_ULL(3);
+	struct sev_snp_remote r;
+	struct kvm_vcpu *vcpu;
+	uint64_t gpa;
+
+	create_destroyed(&r, 0);
+	vcpu = r.vcpus[1].runner.vcpu;
+	gpa = sev_snp_remote_gpa(&r, SEV_SNP_REMOTE_VMSAS + 1);
+	vcpu_set_msr(vcpu, MSR_KVM_ASYNC_PF_EN, gpa | enable | by_interrupt);
+	sev_snp_remote_expect_destroyed(&r, 1, "the end of page faults");
 	return revive(&r);
 }
 
@@ -563,6 +583,7 @@ static const struct sev_subtest subtests[] = {
 	{ "destroyed_init_sipi", test_destroyed_init_sipi },
 	{ "destroyed_kick", test_destroyed_kick },
 	{ "destroyed_irq", test_destroyed_irq },
+	{ "destroyed_async_pf", test_destroyed_async_pf },
 	{ "destroyed_set_mp_state", test_destroyed_set_mp_state, &flags_none },
 	{ "stopped_set_mp_state", test_destroyed_set_mp_state, &flags_stopped },
 	{ "launched_destroyed", test_launched_destroyed },

@@ -5,6 +5,11 @@
  *
  *	sev_snp_ap_race_test [stress [ROUNDS]]
  *
+ * ROUNDS is how often, at least, the fourth vCPU is created, and how often it is
+ * destroyed: the three take turns until both have been accepted so many times.  A
+ * turn is one of CREATE, CREATE_ON_INIT, DESTROY, or an event sent to the vCPU, at
+ * random.  Not each CREATE leads to a life: the next request may come before.
+ *
  * Each of the three has VMSA pages of its own.  Whichever is neither the last one
  * that it asked for, nor waits for INIT, has to be its own again as soon as the
  * request is answered.  In the end the guest starts the fourth vCPU once more, the
@@ -44,7 +49,7 @@
 #define MEM_SLOT	10
 #define MEM_GPA		SZ_4G
 
-#define SHORT_ROUNDS	200
+#define SHORT_ROUNDS	150
 #define MAX_RESPITE	200		/* exits */
 
 /* More often, and nothing else would happen. */
@@ -72,12 +77,21 @@ static uint64_t nr_done;
 static uint64_t nr_launch_runs;
 static uint64_t nr_lives;
 static uint64_t nr_nmis;
+static uint64_t nr_created;
+static uint64_t nr_on_init;
+static uint64_t nr_destroyed;
+static uint64_t nr_events;
 static uint64_t nr_refused;
+
+static void count(uint64_t *counter)
+{
+	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
 
 /* NMIs stay masked from here on: they do not nest, whatever they interrupt. */
 static void nmi_handler(struct ex_regs *regs)
 {
-	__atomic_fetch_add(&nr_nmis, 1, __ATOMIC_RELAXED);
+	count(&nr_nmis);
 }
 
 /* One life of the victim.  It ends anywhere. */
@@ -86,7 +100,7 @@ static void victim(uint64_t seed)
 	struct guest_random_state rng = new_guest_random_state(seed);
 	uint32_t eax, ebx, ecx, edx;
 
-	__atomic_fetch_add(&nr_lives, 1, __ATOMIC_RELAXED);
+	count(&nr_lives);
 	for (;;) {
 		switch (guest_random_u32(&rng) % 8) {
 		case 0:
@@ -166,7 +180,7 @@ static bool accepted(struct sev_ghcb_call call)
 	sev_ghcb_vmgexit(&call);
 	answer = SEV_SNP_ANSWER(call.info1, call.info2);
 	if (strict && answer == SEV_SNP_REFUSED) {
-		__atomic_fetch_add(&nr_refused, 1, __ATOMIC_RELAXED);
+		count(&nr_refused);
 		return false;
 	}
 	__GUEST_ASSERT(answer == SEV_SNP_ACCEPTED, "0x%lx 0x%lx: 0x%lx", call.info1,
@@ -177,6 +191,7 @@ static bool accepted(struct sev_ghcb_call call)
 static void destroy(struct creator *c)
 {
 	__GUEST_ASSERT(accepted(sev_snp_ap_destroy(VICTIM)), "DESTROY was refused");
+	count(&nr_destroyed);
 	take_back(c, 0);
 }
 
@@ -185,6 +200,7 @@ static void create(struct creator *c, int page, void *entry)
 	struct sev_snp_ap *context = fill(c, page, entry);
 
 	if (accepted(sev_snp_ap_create(VICTIM, context->vmsa_gpa))) {
+		count(&nr_created);
 		c->used |= BIT(page);
 		take_back(c, BIT(page));
 	} else {
@@ -196,8 +212,10 @@ static void create_on_init(struct creator *c, int page)
 {
 	struct sev_snp_ap *context = fill(c, page, victim);
 
-	if (accepted(sev_snp_ap_create_on_init(VICTIM, context->vmsa_gpa)))
+	if (accepted(sev_snp_ap_create_on_init(VICTIM, context->vmsa_gpa))) {
+		count(&nr_on_init);
 		c->used |= BIT(page);
+	}
 	take_back(c, c->used);
 }
 
@@ -206,6 +224,7 @@ static void disturb(struct creator *c)
 	static const uint32_t modes[] = { APIC_DM_NMI, APIC_DM_INIT, APIC_DM_STARTUP };
 	uint32_t n = random_below(c, ARRAY_SIZE(modes) + 1);
 
+	count(&nr_events);
 	if (n < ARRAY_SIZE(modes))
 		sev_snp_guest_ipi(VICTIM, modes[n] | APIC_INT_ASSERT);
 	else
@@ -225,7 +244,8 @@ static void wait_a_while(struct creator *c)
 		sev_ghcb_msr_call(SEV_GHCB_MSR_HV_FT_REQ);
 }
 
-static void one_round(struct creator *c)
+/* All pages may be in use, as far as this one knows: then it takes no turn. */
+static void one_turn(struct creator *c)
 {
 	int page = ffs(~c->used & (BIT(NR_PAGES) - 1)) - 1;
 
@@ -265,15 +285,18 @@ static void validate(uint32_t id)
 	sev_snp_validate(&mem, (1 + id * NR_PAGES) * PAGE_SIZE, NR_PAGES * PAGE_SIZE, true);
 }
 
+static bool all_rounds_done(void)
+{
+	return READ_ONCE(nr_created) >= nr_rounds && READ_ONCE(nr_destroyed) >= nr_rounds;
+}
+
 static void guest_rounds(struct creator *c)
 {
-	uint64_t i;
-
-	for (i = 0; i < nr_rounds; i++)
-		one_round(c);
+	while (!all_rounds_done())
+		one_turn(c);
 	/* Pages that another one's request has released are the guest's as well. */
 	destroy(c);
-	__atomic_fetch_add(&nr_done, 1, __ATOMIC_RELAXED);
+	count(&nr_done);
 }
 
 static void guest_other(uint32_t id)
@@ -307,8 +330,11 @@ static void guest_first(void)
 	GUEST_SYNC(SYNC_CREATORS_DONE);
 
 	GUEST_ASSERT_EQ(READ_ONCE(nr_launch_runs), launch_runs);
-	GUEST_PRINTF("%lu lives, %lu NMIs, %lu requests refused", nr_lives, nr_nmis,
-		     nr_refused);
+	GUEST_PRINTF("rounds: %lu wanted, created %lu times, destroyed %lu times",
+		     nr_rounds, nr_created, nr_destroyed);
+	GUEST_PRINTF("besides: %lu CREATE_ON_INIT, %lu events, %lu requests refused",
+		     nr_on_init, nr_events, nr_refused);
+	GUEST_PRINTF("%lu lives, %lu NMIs", nr_lives, nr_nmis);
 	create(&c, 0, victim_done);
 	GUEST_DONE();
 }

@@ -27,6 +27,7 @@
 #define MEM_GPA		SZ_4G
 
 #define GENERATIONS	5
+#define ROUNDS		10	/* of CPUs going offline and coming back */
 #define IDLE_EXITS	1000	/* to see that a vCPU does not start */
 
 #define SEV_FEAT_RESTRICTED_INJ	BIT_ULL(3)
@@ -95,7 +96,7 @@ static void guest_real_mode(void)
 }
 
 /*
- * As Linux takes a CPU offline, and online again: it parks, and gets a new VMSA
+ * As Linux takes CPUs offline, and online again: each parks, and gets a new VMSA
  * without its old one having been destroyed.
  */
 static void ap_parks_or_leaves(uint64_t arg)
@@ -106,24 +107,39 @@ static void ap_parks_or_leaves(uint64_t arg)
 	park();
 }
 
+/* Its VMSA's page of odd rounds; that of even ones is what it was launched with. */
+static void swap_page(uint32_t id, struct sev_snp_ap *other)
+{
+	struct sev_snp_ap *ap = &sev_snp_boot.aps[id], old = *ap;
+
+	ap->vmsa = other->vmsa;
+	ap->vmsa_gpa = other->vmsa_gpa;
+	other->vmsa = old.vmsa;
+	other->vmsa_gpa = old.vmsa_gpa;
+}
+
 static void guest_new_vmsa(void)
 {
-	struct sev_snp_ap *ap = &sev_snp_boot.aps[1];
-	struct sev_snp_vmsa *pages[2] = { ap->vmsa, (void *)mem.private + PAGE_SIZE };
-	uint64_t gpas[2] = { ap->vmsa_gpa, mem.gpa + PAGE_SIZE };
-	int i;
+	struct sev_snp_ap others[NR_VCPUS];
+	uint32_t round, id;
 
-	sev_snp_validate(&mem, PAGE_SIZE, PAGE_SIZE, true);
+	sev_snp_validate(&mem, PAGE_SIZE, NR_VCPUS * PAGE_SIZE, true);
+	for (id = 1; id < NR_VCPUS; id++) {
+		others[id].vmsa = (void *)mem.private + id * PAGE_SIZE;
+		others[id].vmsa_gpa = mem.gpa + id * PAGE_SIZE;
+	}
 
-	for (i = 0; i < GENERATIONS; i++) {
-		if (i == GENERATIONS - 1)
+	for (round = 0; round <= ROUNDS; round++) {
+		if (round == ROUNDS)
 			WRITE_ONCE(may_leave, 1);
-		ap->vmsa = pages[i % 2];
-		ap->vmsa_gpa = gpas[i % 2];
-		sev_snp_start_ap(1, ap_parks_or_leaves, i << 8 | 1);
-		wait_for(&arrived[1], i << 8 | 1);
-		if (i)
-			GUEST_ASSERT_EQ(sev_snp_set_vmsa(pages[(i - 1) % 2], false), 0);
+		for (id = 1; id < NR_VCPUS; id++) {
+			sev_snp_start_ap(id, ap_parks_or_leaves, round << 8 | id);
+			wait_for(&arrived[id], round << 8 | id);
+			swap_page(id, &others[id]);
+			if (round)
+				GUEST_ASSERT_EQ(sev_snp_set_vmsa(sev_snp_boot.aps[id].vmsa,
+								 false), 0);
+		}
 	}
 }
 
@@ -282,7 +298,7 @@ static const struct subtest {
 } subtests[] = {
 	{ "long_mode", guest_long_mode, NR_VCPUS, NR_VCPUS - 1 },
 	{ "real_mode", guest_real_mode, NR_VCPUS, NR_VCPUS - 1 },
-	{ "new_vmsa", guest_new_vmsa, 2, GENERATIONS },
+	{ "new_vmsa", guest_new_vmsa, NR_VCPUS, (NR_VCPUS - 1) * (ROUNDS + 1) },
 	{ "destroy", guest_destroy, 2, GENERATIONS + 1 },
 	{ "on_init", guest_on_init, 2, 1 },
 	{ "refused", guest_refused, 2, 1 },
