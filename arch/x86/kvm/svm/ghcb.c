@@ -280,7 +280,7 @@ static bool write_data(struct kvm *kvm, const struct vmgexit_req *req)
  */
 static bool reply_begin(struct vcpu_svm *svm)
 {
-	lockdep_assert_irqs_disabled();
+	lockdep_assert_held(&svm->vmgexit->gpc.lock);
 
 	if (!sev_snp_guest(svm->vcpu.kvm))
 		return true;
