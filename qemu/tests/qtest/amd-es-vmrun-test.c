@@ -107,8 +107,6 @@ static void test_vmcb(void)
     psp_stop();
 }
 
-#define LONG_MODE AT(0xd0, 8, 0x1100), AT(0x158, 8, 0x80000011)
-
 static const Change bad_vmsas[] = {
     { "EFER.SVME clear", { AT(0xd0, 8, 0) } },
     { "EFER reserved", { AT(0xd0, 8, 0x11000) } },
@@ -118,11 +116,13 @@ static const Change bad_vmsas[] = {
     { "DR6 reserved", { AT(0x168, 8, 1ULL << 32) } },
     { "DR7 reserved", { AT(0x160, 8, 1ULL << 32) } },
     { "PAT", { AT(0x268, 8, 2) } },
-    { "long mode without PAE", { LONG_MODE } },
+    { "long mode without PAE",
+      { AT(0xd0, 8, 0x1100), AT(0x158, 8, 0x80000011) } },
     { "long mode without protection",
       { AT(0xd0, 8, 0x1100), AT(0x158, 8, 0x80000010), AT(0x148, 8, 0x20) } },
     { "64-bit and 32-bit code at once",
-      { LONG_MODE, AT(0x148, 8, 0x20), AT(0x10, 4, 8 | 0xe9bu << 16) } },
+      { AT(0xd0, 8, 0x1100), AT(0x158, 8, 0x80000011), AT(0x148, 8, 0x20),
+        AT(0x10, 4, 8 | 0xe9bu << 16) } },
     { "CR3 reserved", { AT(0xd0, 8, 0x1500), AT(0x158, 8, 0x80000011),
                         AT(0x148, 8, 0x20), AT(0x150, 8, 1ULL << 50) } },
     { "SNPActive without SNP", { AT(0x3b0, 8, 1) } },
