@@ -130,6 +130,12 @@ def snp_host(snp=False):
     return env("SEV", "1") == "1" and (snp or env("SNP", "1") == "1")
 
 
+# The kernel tells working timer interrupts by the TSC.  That of the emulated CPUs is
+# this machine's, and goes on while they wait for a CPU of it: if it is very busy, the
+# kernel would find no timer that works, and panic.
+KERNEL_WORDS = "console=ttyS0 panic=-1 oops=panic loglevel=6 no_timer_check "
+
+
 def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=False,
                  psp_properties="", smp="4", mem="4G", more=()):
     """The emulator's command line, without its serial ports."""
@@ -155,7 +161,7 @@ def qemu_command(variant, initrd, cmdline="", qemu=None, cpu_properties="", snp=
     kernel = "kernel-" + variant + ("-kasan" if env("KASAN", "0") == "1" else "")
     cmd += ["-kernel", os.path.join(OUT, kernel, "bzImage"),
             "-initrd", initrd, "-append",
-            WORDS + cmdline]
+            KERNEL_WORDS + cmdline]
     return cmd + list(more) + words("QEMU_ARGS")
 
 

@@ -18,7 +18,6 @@ MUTANTS = [
     ("snp_ap.c", "	leave_guest(target);\n	sev_vmgexit_disown", "	sev_vmgexit_disown"),
     ("snp_ap.c", "	sev_vmgexit_disown(to_svm(target));\n", ""),
     ("snp_ap.c", "	sev_vmgexit_cancel(to_svm(vcpu));\n", ""),
-    ("snp_ap.c", "	sev_ghcb_msr_reset(svm);\n", ""),
     ("snp_ap.c", "info_1 & PFERR_GUEST_PAGE_MASK", "info_1"),
     ("snp_ap.c", "info_1 & X86_CR0_PG", "info_1"),
     ("snp_ap.c", "info_1 & EFER_LMA", "info_1"),

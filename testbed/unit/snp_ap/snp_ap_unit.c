@@ -209,7 +209,7 @@ static void new_context(void)
 		step(0, 1, event == CREATE ? UPDATE : INIT, NO_PAGE);
 
 		CHECK(!vcpu(1)->arch.efer && vcpu(1)->arch.cr0 == X86_CR0_ET && !vcpu(1)->arch.cr4);
-		CHECK(vcpus[1].vmcb->control.ghcb_gpa == 1 && vcpus[1].sev_es.snp_mode_unknown);
+		CHECK(vcpus[1].vmcb->control.ghcb_gpa == 0x5015 && vcpus[1].sev_es.snp_mode_unknown);
 		CHECK(!vcpu(1)->arch.pv.pv_unhalted && !vcpu(1)->arch.pio.count);
 		CHECK(!vcpus[1].nmi_masked && vcpus[1].sev_es.received_first_sipi);
 		CHECK(!vcpus[1].sev_es.ap_reset_hold_type && vcpu(1)->arch.guest_state_protected);

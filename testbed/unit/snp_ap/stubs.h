@@ -176,7 +176,6 @@ static inline void kvm_mmu_reset_context(struct kvm_vcpu *vcpu) { }
 static inline void vmcb_mark_all_dirty(struct vmcb *vmcb) { }
 static inline void sev_vmgexit_disown(struct vcpu_svm *svm) { svm->vmgexit_disowned = true; }
 static inline void sev_vmgexit_cancel(struct vcpu_svm *svm) { svm->vmgexit_disowned = false; }
-static inline void sev_ghcb_msr_reset(struct vcpu_svm *svm) { svm->vmcb->control.ghcb_gpa = 1; }
 static inline void sev_es_protect_vcpu(struct kvm_vcpu *v) { v->arch.guest_state_protected = true; }
 
 #define kvm_for_each_vcpu(i, v, kvm)	\

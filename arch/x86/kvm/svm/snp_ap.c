@@ -390,14 +390,14 @@ static void forget_regs(struct vcpu_svm *svm)
 /*
  * Another VMSA, or none, beyond what INIT resets.  A VMSA that has just been
  * made needs no SIPI to start it for the first time, is not in AP reset hold,
- * and has NMIs enabled.
+ * and has NMIs enabled.  The GHCB MSR stays: firmware that starts a vCPU for the
+ * second time finds the GHCB by it that the vCPU had before.
  */
 static void forget_context(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
 	cancel_vmgexit(vcpu);
-	sev_ghcb_msr_reset(svm);
 	forget_regs(svm);
 
 	vcpu->arch.pv.pv_unhalted = false;

@@ -306,7 +306,20 @@ static void expect_end(struct sev_snp_remote *r, uint64_t req, const uint8_t *gh
 	request(r, SVM_VMGEXIT_AP_CREATE);
 }
 
-/* It has got nothing from the one before, and userspace can complete its events. */
+/* OVMF finds its vCPUs' GHCBs by what the MSR says from the life before. */
+static void expect_ghcb_msr(struct sev_snp_remote *r, const struct event *e)
+{
+	uint64_t value = sev_snp_remote_call(r, 1, guest_ghcb_msr);
+	uint64_t gpa = sev_snp_remote_call(r, 0, guest_ghcb_gpa, 1);
+
+	if (e->guest == guest_psc_msr)
+		EXPECT(r, (value & SEV_GHCB_MSR_CODE) == SEV_GHCB_MSR_PSC_REQ,
+		       "0x%lx", value);
+	else
+		EXPECT(r, value == gpa, "0x%lx, not 0x%lx", value, gpa);
+}
+
+/* It has got no reply to the one before, and userspace can complete its events. */
 static void expect_next_life(struct sev_snp_remote *r, const struct event *e)
 {
 	uint64_t value;
@@ -314,8 +327,7 @@ static void expect_next_life(struct sev_snp_remote *r, const struct event *e)
 	sev_snp_remote_expect_runs(r, 1, SECOND);
 	value = sev_snp_remote_call(r, 1, guest_nr_spoilt);
 	EXPECT(r, !value, "%lu bytes of the GHCB have changed", value);
-	value = sev_snp_remote_call(r, 1, guest_ghcb_msr);
-	EXPECT(r, (value & SEV_GHCB_MSR_CODE) == SEV_GHCB_MSR_INFO_RESP, "0x%lx", value);
+	expect_ghcb_msr(r, e);
 
 	if (!run_to_exit(r, e))
 		return;
