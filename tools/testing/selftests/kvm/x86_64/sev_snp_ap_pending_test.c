@@ -184,6 +184,13 @@ static uint64_t guest_ghcb_gpa(uint32_t id)
 	return ((struct sev_ghcb_cpu *)sev_snp_boot.aps[id].cpu)->gpa;
 }
 
+/* A VMGEXIT leaves the MSR as it was, here by an OS that has one GHCB a vCPU. */
+static uint64_t guest_set_ghcb_msr(uint32_t id)
+{
+	wrmsr(MSR_AMD64_SEV_ES_GHCB, guest_ghcb_gpa(id));
+	return 0;
+}
+
 static uint64_t guest_nr_spoilt(void)
 {
 	return nr_spoilt;
@@ -265,6 +272,7 @@ static void create(struct sev_snp_remote *r)
 	sev_snp_remote_create(r, NR_VCPUS, NR_VCPUS, 0);
 	vm_enable_cap(r->snp.vm, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN);
 	sev_snp_remote_start(r, 1, PAGE_A, FIRST);
+	sev_snp_remote_call(r, 1, guest_set_ghcb_msr, 1);
 }
 
 static void *ghcb_page(struct sev_snp_remote *r)
