@@ -18,6 +18,8 @@ extern const uint8_t g_nmi[], g_busy[], g_status[], g_vmsave[];
 #define ASIDS           509
 #define HWERROR_PLATFORM 0x13
 
+#define MSR_PAT         0x277
+#define MSR_EFER        0xc0000080
 #define MSR_HWCR        0xc0010015
 #define MSR_PAGE_FLUSH  0xc001011e
 #define SMM_LOCK        1
@@ -388,6 +390,66 @@ static void test_init_in_guest(void)
     psp_stop();
 }
 
+#define MSR_TO_HOST     (1u << 28)
+#define EFER_TRAP       (1u << 15)              /* word 4 */
+#define PAGE_END        0x3000
+
+/*
+ * The WRMSR of a guest at @at, which then says 0x19.  Where the instruction ends
+ * in the next page, or right before it, RIP is still in the first.
+ */
+static void place_wrmsr(uint64_t at, uint32_t msr)
+{
+    uint8_t code[] = {
+        0xb9, msr, msr >> 8, msr >> 16, msr >> 24,      /* movl $msr, %ecx */
+        0x0f, 0x32,                                     /* rdmsr */
+        0x0f, 0x30,                                     /* wrmsr */
+        0xb8, 0x19, 0, 0, 0,                            /* movl $0x19, %eax */
+        0xe8, 0, 0, 0, 0,                               /* call send */
+    };
+
+    stl_le_p(code + 15, CODE - (at - 7 + sizeof(code)));
+    place_guest(es_guest);
+    qtest_memwrite(psp.qts, GUEST + at - 7, code, sizeof(code));
+    poke((es ? VMSA : VMCB + 0x400) + 0x178, at - 7);
+    intercepts(NMIS_TO_HOST | SHUTDOWN | (es ? 0 : MSR_TO_HOST));
+    if (es) {
+        qtest_writel(psp.qts, VMCB + 0x10, 3 | EFER_TRAP);
+    }
+}
+
+/* Before the instruction, for who intercepts it */
+static void test_page_end(void)
+{
+    es = false;
+    for (uint64_t at = PAGE_END - 3; at <= PAGE_END; at++) {
+        boot("-vnmi");
+        place_wrmsr(at, MSR_PAT);
+        qtest_writeb(psp.qts, MSRPM + 2 * MSR_PAT / 8, 0x80);
+        g_assert_cmphex(exit_code(h_vmrun), ==, 0x7c);
+        g_assert_cmphex(peek(VMCB + 0x78), ==, 1);
+        g_assert_cmphex(peek(VMCB + 0x578), ==, at);
+        g_assert_cmphex(peek(VMCB + 0xc8), ==, at + 2);
+        poke(VMCB + 0x578, at + 2);
+        assert_says(0x19);
+        psp_stop();
+    }
+}
+
+/* ... and after it, if what it writes is trapped */
+static void test_page_end_trap(void)
+{
+    es = true;
+    for (uint64_t at = PAGE_END - 3; at <= PAGE_END; at++) {
+        boot("-vnmi");
+        place_wrmsr(at, MSR_EFER);
+        launch_guest();
+        g_assert_cmphex(exit_code(h_vmrun), ==, 0x8f);
+        assert_says(0x19);
+        psp_stop();
+    }
+}
+
 static void assert_flush(const uint8_t *how, uint64_t a, uint64_t b,
                          uint64_t vector)
 {
@@ -426,6 +488,8 @@ int main(int argc, char **argv)
     qtest_add_func("/amd-es-vmrun/smi", test_smi);
     qtest_add_func("/amd-es-vmrun/vmsave", test_vmsave);
     qtest_add_func("/amd-es-vmrun/init-in-guest", test_init_in_guest);
+    qtest_add_func("/amd-es-vmrun/page-end", test_page_end);
+    qtest_add_func("/amd-es-vmrun/page-end-trap", test_page_end_trap);
     qtest_add_func("/amd-es-vmrun/page-flush", test_page_flush);
     return g_test_run();
 }

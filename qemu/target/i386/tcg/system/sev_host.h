@@ -214,7 +214,8 @@ void sev_vmexit_filter(CPUX86State *env, uint64_t exit_code,
                        uint64_t *exit_info_1);
 bool sev_vmexit_capture(CPUX86State *env);
 void sev_vmexit_finish(CPUX86State *env);
-void sev_trap_exit(CPUX86State *env, uint32_t exit_code, uint64_t info);
+void sev_trap_exit(CPUX86State *env, uint32_t exit_code, uint64_t info,
+                   uintptr_t ra);
 bool sev_intercept_deferred(CPUX86State *env, uint32_t exit_code);
 
 static inline bool sev_host(CPUX86State *env)

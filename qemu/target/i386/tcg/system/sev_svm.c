@@ -235,17 +235,35 @@ static G_NORETURN void trap_exit(CPUX86State *env, uint32_t exit_code,
     cpu_vmexit(env, exit_code, info, 0);
 }
 
-/* If the guest is an SEV-ES one that has @exit_code intercepted */
-void sev_trap_exit(CPUX86State *env, uint32_t exit_code, uint64_t info)
+static bool is_trapped(CPUX86State *env, uint32_t exit_code)
 {
-    if (sev_es_guest(env) && cpu_svm_has_intercept(env, exit_code)) {
-        trap_exit(env, exit_code, info);
+    return sev_es_guest(env) && cpu_svm_has_intercept(env, exit_code);
+}
+
+/*
+ * A register has been written, by an instruction whose helper was called from
+ * @ra.  RIP is that of the next one only from here on: whoever restores the state
+ * of the CPU on the way takes the page from what RIP is.
+ */
+void sev_trap_exit(CPUX86State *env, uint32_t exit_code, uint64_t info,
+                   uintptr_t ra)
+{
+    if (!is_trapped(env, exit_code)) {
+        return;
     }
+    cpu_restore_state(env_cpu(env), ra);
+    env->eip += env->insn_len;
+    if (!(env->hflags & HF_CS64_MASK)) {
+        env->eip = (uint32_t)env->eip;
+    }
+    trap_exit(env, exit_code, info);
 }
 
 void helper_sev_check_trap(CPUX86State *env, uint32_t exit_code)
 {
-    sev_trap_exit(env, exit_code, 0);
+    if (is_trapped(env, exit_code)) {
+        trap_exit(env, exit_code, 0);
+    }
 }
 
 /* Intercepts that are checked after the instruction instead of before it */

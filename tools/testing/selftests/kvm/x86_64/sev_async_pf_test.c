@@ -26,6 +26,7 @@
 #include "processor.h"
 #include "sev_ghcb.h"
 #include "sev_machine.h"
+#include "sev_subtests.h"
 #include "sev_transport.h"
 #include "test_util.h"
 
@@ -322,9 +323,7 @@ static void test_transported(void)
 	struct sev_machine a, b;
 	int i;
 
-	__TEST_REQUIRE(sev_read_root(NULL, &sev_machine_certs),
-		       "No certificates of AMD's root");
-
+	sev_machine_require(NULL);
 	sev_machine_launch(&a, guest_code, setup);
 	sev_machine_run(&a);
 	sev_machine_expect(&a, STAGE_READY);
@@ -339,32 +338,21 @@ static void test_transported(void)
 	kvm_vm_free(b.vm);
 }
 
-static const struct subtest {
-	const char *name;
-	void (*run)(void);
-} subtests[] = {
-	{ "launched", test_launched },
-	{ "transported", test_transported },
+static bool run(const struct sev_subtest *t)
+{
+	return sev_machine_passes(t->data);
+}
+
+#define TEST(name)	{ #name, run, &(const struct sev_machine_test){ #name, test_##name } }
+
+static const struct sev_subtest subtests[] = {
+	TEST(launched),
+	TEST(transported),
 };
 
 int main(int argc, char *argv[])
 {
-	int i, nr = 0;
-
 	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SEV_ES));
 
-	for (i = 0; i < ARRAY_SIZE(subtests); i++)
-		nr += argc == 1 || !strcmp(argv[1], subtests[i].name);
-	TEST_ASSERT(nr, "There is no subtest %s", argv[1]);
-
-	ksft_print_header();
-	ksft_set_plan(nr);
-	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
-		if (argc > 1 && strcmp(argv[1], subtests[i].name))
-			continue;
-		sev_machine_failures = 0;
-		subtests[i].run();
-		ksft_test_result(!sev_machine_failures, "%s\n", subtests[i].name);
-	}
-	ksft_finished();
+	return sev_subtests_main(argc, argv, subtests, ARRAY_SIZE(subtests));
 }

@@ -43,26 +43,6 @@ static void create(struct sev_debug_vm *d, void *guest, uint64_t features, int n
 	create_kind(d, guest, false, features, nr);
 }
 
-static bool test_swap(const struct sev_subtest *t)
-{
-	return sev_debug_breakpoints(create, true);
-}
-
-static bool test_no_swap(const struct sev_subtest *t)
-{
-	return sev_debug_breakpoints(create, false);
-}
-
-static bool test_set_while_loaded(const struct sev_subtest *t)
-{
-	return sev_debug_set_while_loaded(create);
-}
-
-static bool test_cleared_while_loaded(const struct sev_subtest *t)
-{
-	return sev_debug_cleared_while_loaded(create);
-}
-
 /* A vCPU whose state is protected has no debug registers for userspace to set. */
 static bool refused(bool legacy)
 {
@@ -95,10 +75,7 @@ static bool test_refused_legacy(const struct sev_subtest *t)
 }
 
 static const struct sev_subtest subtests[] = {
-	{ "swap", test_swap },
-	{ "no_swap", test_no_swap },
-	{ "set_while_loaded", test_set_while_loaded },
-	{ "cleared_while_loaded", test_cleared_while_loaded },
+	SEV_DEBUG_SUBTESTS(create),
 	{ "refused", test_refused },
 	{ "refused_legacy", test_refused_legacy },
 };

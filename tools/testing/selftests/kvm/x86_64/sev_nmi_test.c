@@ -145,16 +145,9 @@ static bool run(const struct sev_subtest *t)
 }
 
 static const struct sev_subtest subtests[] = {
-	{ "nested", run, &sev_nmi_nested },
-	{ "no_nmi", run, &sev_nmi_no_nmi },
-	{ "sti_shadow", run, &sev_nmi_sti_shadow },
-	{ "mov_ss_shadow", run, &sev_nmi_mov_ss_shadow },
-	{ "shadow_without_if", run, &sev_nmi_shadow_without_if },
-	{ "no_exit", run, &sev_nmi_no_exit },
-	{ "exact", run, &sev_nmi_exact },
+	SEV_NMI_SUBTESTS(run),
 	{ "storm", run, &sev_nmi_storm, .takes_long = true },
 	{ "userspace_exit", run, &userspace_exit },
-	{ "parked", run, &sev_nmi_parked },
 };
 
 int main(int argc, char *argv[])

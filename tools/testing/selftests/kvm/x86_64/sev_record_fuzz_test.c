@@ -285,10 +285,7 @@ static void test_hold_nowhere(void)
 	SEV_EXPECT(!rec.ap_reset_hold, "%u", rec.ap_reset_hold);
 }
 
-static const struct subtest {
-	const char *name;
-	void (*run)(void);
-} subtests[] = {
+static const struct sev_machine_test subtests[] = {
 	{ "each_bit", test_each_bit },
 	{ "random", test_random },
 	{ "accepted", test_accepted },
@@ -298,20 +295,9 @@ static const struct subtest {
 
 int main(int argc, char *argv[])
 {
-	int i;
-
-	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SEV_ES));
-	__TEST_REQUIRE(sev_read_root(argc > 1 ? argv[1] : NULL, &sev_machine_certs),
-		       "No certificates of AMD's root");
-
-	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(subtests));
+	sev_machine_require(argc > 1 ? argv[1] : NULL);
 	setup_source();
-	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
-		sev_machine_failures = 0;
-		subtests[i].run();
-		ksft_test_result(!sev_machine_failures, "%s\n", subtests[i].name);
-	}
+	sev_machine_run_tests(subtests, ARRAY_SIZE(subtests));
 	kvm_vm_free(source.vm);
 	kvm_vm_free(target.vm);
 	ksft_finished();

@@ -32,26 +32,6 @@ static void create(struct sev_debug_vm *d, void *guest, uint64_t features, int n
 	memcpy(d->vcpus, snp.vcpus, sizeof(d->vcpus));
 }
 
-static bool test_swap(const struct sev_subtest *t)
-{
-	return sev_debug_breakpoints(create, true);
-}
-
-static bool test_no_swap(const struct sev_subtest *t)
-{
-	return sev_debug_breakpoints(create, false);
-}
-
-static bool test_set_while_loaded(const struct sev_subtest *t)
-{
-	return sev_debug_set_while_loaded(create);
-}
-
-static bool test_cleared_while_loaded(const struct sev_subtest *t)
-{
-	return sev_debug_cleared_while_loaded(create);
-}
-
 /*
  * The VM has no DebugSwap, and the guest's request does not ask for it: it is in
  * the VMSA alone.  The guest gains nothing, for DR7 and #DB are intercepted, but
@@ -95,11 +75,8 @@ static bool test_hidden_swap(const struct sev_subtest *t)
 }
 
 static const struct sev_subtest subtests[] = {
-	{ "swap", test_swap },
-	{ "no_swap", test_no_swap },
+	SEV_DEBUG_SUBTESTS(create),
 	{ "hidden_swap", test_hidden_swap },
-	{ "set_while_loaded", test_set_while_loaded },
-	{ "cleared_while_loaded", test_cleared_while_loaded },
 };
 
 int main(int argc, char *argv[])

@@ -403,10 +403,7 @@ static void test_states(void)
 	kvm_vm_free(plain);
 }
 
-static const struct subtest {
-	const char *name;
-	void (*run)(void);
-} subtests[] = {
+static const struct sev_machine_test subtests[] = {
 	{ "bad_records", test_bad_records },
 	{ "random_records", test_random_records },
 	{ "bad_packets", test_bad_packets },
@@ -426,16 +423,7 @@ int main(int argc, char *argv[])
 		else
 			root = argv[i];
 	}
-	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SEV_ES));
-	__TEST_REQUIRE(sev_read_root(root, &sev_machine_certs),
-		       "No certificates of AMD's root");
-
-	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(subtests));
-	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
-		sev_machine_failures = 0;
-		subtests[i].run();
-		ksft_test_result(!sev_machine_failures, "%s\n", subtests[i].name);
-	}
+	sev_machine_require(root);
+	sev_machine_run_tests(subtests, ARRAY_SIZE(subtests));
 	ksft_finished();
 }

@@ -503,10 +503,7 @@ static void test_record(void)
 	kvm_vm_free(b.vm);
 }
 
-static const struct subtest {
-	const char *name;
-	void (*run)(void);
-} subtests[] = {
+static const struct sev_machine_test subtests[] = {
 	{ "registers", test_registers },
 	{ "pending", test_pending },
 	{ "nmi", test_nmi },
@@ -518,18 +515,7 @@ static const struct subtest {
 
 int main(int argc, char *argv[])
 {
-	int i;
-
-	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SEV_ES));
-	__TEST_REQUIRE(sev_read_root(argc > 1 ? argv[1] : NULL, &sev_machine_certs),
-		       "No certificates of AMD's root");
-
-	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(subtests));
-	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
-		sev_machine_failures = 0;
-		subtests[i].run();
-		ksft_test_result(!sev_machine_failures, "%s\n", subtests[i].name);
-	}
+	sev_machine_require(argc > 1 ? argv[1] : NULL);
+	sev_machine_run_tests(subtests, ARRAY_SIZE(subtests));
 	ksft_finished();
 }

@@ -12,6 +12,7 @@
 #include <linux/bits.h>
 
 #include "kvm_util.h"
+#include "sev_subtests.h"
 
 #define SEV_DEBUG_SWAP		BIT_ULL(5)	/* of the VMSA features */
 #define SEV_DEBUG_VCPUS		2
@@ -42,10 +43,23 @@ void sev_debug_guest(uint32_t id, bool hit);
  * between the rounds of the guest.
  */
 bool sev_debug_run(struct sev_debug_vm *d);
-bool sev_debug_breakpoints(sev_debug_create create, bool swap);
 
-/* The host sets or clears a breakpoint while a vCPU is loaded. */
-bool sev_debug_set_while_loaded(sev_debug_create create);
-bool sev_debug_cleared_while_loaded(sev_debug_create create);
+/*
+ * Subtests for each kind of VM: a guest that uses all breakpoints, with DebugSwap
+ * and without; the host sets or clears a breakpoint while a vCPU is loaded.
+ */
+bool sev_debug_swap(const struct sev_subtest *t);
+bool sev_debug_no_swap(const struct sev_subtest *t);
+bool sev_debug_set_while_loaded(const struct sev_subtest *t);
+bool sev_debug_cleared_while_loaded(const struct sev_subtest *t);
+
+#define SEV_DEBUG_SUBTEST(name, create)						\
+	{ #name, sev_debug_##name, &(const sev_debug_create){ create } }
+
+#define SEV_DEBUG_SUBTESTS(create)						\
+	SEV_DEBUG_SUBTEST(swap, create),					\
+	SEV_DEBUG_SUBTEST(no_swap, create),					\
+	SEV_DEBUG_SUBTEST(set_while_loaded, create),				\
+	SEV_DEBUG_SUBTEST(cleared_while_loaded, create)
 
 #endif /* SELFTEST_KVM_SEV_DEBUG_H */

@@ -36,6 +36,19 @@ extern int sev_machine_failures;
 		SEV_EXPECT(r == (want) && fw == (want_fw), "%d, firmware %u", r, fw); \
 	} while (0)
 
+/* Tests that consist of several, each of which counts what is wrong. */
+struct sev_machine_test {
+	const char *name;
+	void (*run)(void);
+};
+
+/* What they need: SEV-ES, and the root's certificates: at @root, if not NULL. */
+void sev_machine_require(const char *root);
+
+/* Run one; or all, and report as KTAP but for its end. */
+bool sev_machine_passes(const struct sev_machine_test *test);
+void sev_machine_run_tests(const struct sev_machine_test *tests, int nr);
+
 struct sev_machine {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpus[SEV_MACHINE_VCPUS];

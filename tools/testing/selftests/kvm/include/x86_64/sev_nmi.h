@@ -47,6 +47,19 @@ extern const struct sev_nmi_guest sev_nmi_parked;
 extern const struct sev_nmi_guest sev_nmi_sti_shadow, sev_nmi_mov_ss_shadow;
 extern const struct sev_nmi_guest sev_nmi_shadow_without_if;
 
+/* All of them but the storm as subtests; @run finds the guest by the data. */
+#define SEV_NMI_SUBTEST(name, run)	{ #name, run, &sev_nmi_##name }
+
+#define SEV_NMI_SUBTESTS(run)							\
+	SEV_NMI_SUBTEST(nested, run),						\
+	SEV_NMI_SUBTEST(no_nmi, run),						\
+	SEV_NMI_SUBTEST(sti_shadow, run),					\
+	SEV_NMI_SUBTEST(mov_ss_shadow, run),					\
+	SEV_NMI_SUBTEST(shadow_without_if, run),				\
+	SEV_NMI_SUBTEST(no_exit, run),						\
+	SEV_NMI_SUBTEST(exact, run),						\
+	SEV_NMI_SUBTEST(parked, run)
+
 /* Before the launch. */
 void vm_sev_nmi_prepare(struct kvm_vm *vm, struct kvm_vcpu *vcpus[],
 			const struct sev_nmi_guest *guest);

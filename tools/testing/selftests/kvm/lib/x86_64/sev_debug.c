@@ -248,16 +248,30 @@ bool sev_debug_run(struct sev_debug_vm *d)
 	return good;
 }
 
-bool sev_debug_breakpoints(sev_debug_create create, bool swap)
+static sev_debug_create creates(const struct sev_subtest *t)
+{
+	return *(const sev_debug_create *)t->data;
+}
+
+static bool breakpoints(const struct sev_subtest *t, void *guest, uint64_t features)
 {
 	struct sev_debug_vm d;
 	bool good;
 
-	create(&d, swap ? guest_swap : guest_no_swap, swap ? SEV_DEBUG_SWAP : 0,
-	       SEV_DEBUG_VCPUS);
+	creates(t)(&d, guest, features, SEV_DEBUG_VCPUS);
 	good = sev_debug_run(&d);
 	kvm_vm_free(d.vm);
 	return good;
+}
+
+bool sev_debug_swap(const struct sev_subtest *t)
+{
+	return breakpoints(t, guest_swap, SEV_DEBUG_SWAP);
+}
+
+bool sev_debug_no_swap(const struct sev_subtest *t)
+{
+	return breakpoints(t, guest_no_swap, 0);
 }
 
 /* Two threads: one is in the guest, the other sets and clears breakpoints. */
@@ -433,12 +447,12 @@ static bool until_loaded(sev_debug_create create,
 	return good;
 }
 
-bool sev_debug_set_while_loaded(sev_debug_create create)
+bool sev_debug_set_while_loaded(const struct sev_subtest *t)
 {
-	return until_loaded(create, try_set);
+	return until_loaded(creates(t), try_set);
 }
 
-bool sev_debug_cleared_while_loaded(sev_debug_create create)
+bool sev_debug_cleared_while_loaded(const struct sev_subtest *t)
 {
-	return until_loaded(create, try_clear);
+	return until_loaded(creates(t), try_clear);
 }

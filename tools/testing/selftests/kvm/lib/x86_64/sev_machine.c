@@ -14,6 +14,30 @@
 struct sev_certs sev_machine_certs;
 int sev_machine_failures;
 
+void sev_machine_require(const char *root)
+{
+	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SEV_ES));
+	__TEST_REQUIRE(sev_read_root(root, &sev_machine_certs),
+		       "No certificates of AMD's root");
+}
+
+bool sev_machine_passes(const struct sev_machine_test *test)
+{
+	sev_machine_failures = 0;
+	test->run();
+	return !sev_machine_failures;
+}
+
+void sev_machine_run_tests(const struct sev_machine_test *tests, int nr)
+{
+	int i;
+
+	ksft_print_header();
+	ksft_set_plan(nr);
+	for (i = 0; i < nr; i++)
+		ksft_test_result(sev_machine_passes(&tests[i]), "%s\n", tests[i].name);
+}
+
 void sev_machine_create(struct sev_machine *m, void *guest,
 			void (*setup)(struct kvm_vm *vm))
 {
