@@ -57,40 +57,10 @@ void boot_snp(void)
 
 /* ---- the guest */
 
-static void segment(uint64_t at, uint16_t attrib)
-{
-    poke(at, 8 | attrib << 16 | 0xffffffffULL << 32);
-    poke(at + 8, 0);
-}
-
-/* @save: VMSA, or the save area of the VMCB: they begin alike. */
-static void flat_32bit_state(uint64_t save, const uint8_t *entry)
-{
-    for (unsigned off = 0; off <= 0x50; off += 0x10) {
-        segment(save + off, off == 0x10 ? 0xc9b : 0xc93);
-    }
-    poke(save + 0x60, 0xfULL << 32);                    /* GDTR */
-    poke(save + 0x68, GGDT);
-    poke(save + 0x80, 0xffULL << 32);                   /* IDTR */
-    poke(save + 0x88, GIDT);
-    poke(save + 0xd0, 0x1000);                          /* EFER.SVME */
-    poke(save + 0x158, 0x11);                           /* CR0 */
-    poke(save + 0x160, 0x400);                          /* DR7 */
-    poke(save + 0x168, 0xffff0ff0);                     /* DR6 */
-    poke(save + 0x170, 2);
-    poke(save + 0x178, CODE + (entry - es_guest));
-    poke(save + 0x1d8, 0x3ff0);                         /* RSP */
-}
-
 static void gate(unsigned vector, const uint8_t *handler)
 {
     poke(GUEST + GIDT + 8 * vector,
          (CODE + (handler - es_guest)) | 8 << 16 | 0x8eULL << 40);
-}
-
-void vmcb_field(unsigned off, uint64_t val)
-{
-    poke(VMCB + off, val);
 }
 
 void intercepts(uint32_t word_3)
@@ -100,6 +70,8 @@ void intercepts(uint32_t word_3)
 
 void place_guest(const uint8_t *entry)
 {
+    uint64_t save = es ? VMSA : VMCB + 0x400;
+
     qtest_memset(psp.qts, GUEST, 0, 0x5000);
     qtest_memwrite(psp.qts, GUEST + CODE, es_guest, es_guest_end - es_guest);
     gate(1, g_debug_handler);
@@ -117,16 +89,11 @@ void place_guest(const uint8_t *entry)
     vmcb_field(0xb8, 1);                                /* LBR */
     vmcb_field(0x108, VMSA);
     qtest_memset(psp.qts, VMSA, 0, 0x1000);
-    flat_32bit_state(es ? VMSA : VMCB + 0x400, entry);
+    flat_32bit_state(save, CODE + (entry - es_guest));
+    descriptor_tables(save, GGDT, GIDT);
     poke(VMSA + 0x338, 1);                              /* RDI */
     poke(VMSA + 0x3e8, 1);                              /* XCR0 */
     poke(VMSA + 0x408, 0x1f80);
-}
-
-static void encrypt(uint64_t spa)
-{
-    g_assert_cmphex(PSP_CMD(CMD_LAUNCH_UPDATE_DATA, { 0, 4, HANDLE },
-                            { 8, 8, spa }, { 16, 4, 0x1000 }), ==, OK);
 }
 
 void launch_vmsa(uint64_t spa)

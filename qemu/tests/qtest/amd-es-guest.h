@@ -19,9 +19,6 @@ extern const uint8_t h_wrmsr[], h_rdmsr[], h_vmrun[];
 extern const uint8_t g_nmi_handler[], g_debug_handler[], g_gp_handler[],
                      g_vc_handler[];
 
-#define IOPM            0x70000
-#define MSRPM           0x74000
-
 /* In the guest, which runs without paging: all of it is private. */
 #define CODE            0x1000
 #define GIDT            0x2000
@@ -50,7 +47,6 @@ void boot_snp(void);
 
 /* ---- the guest */
 
-void vmcb_field(unsigned off, uint64_t val);
 void intercepts(uint32_t word_3);
 
 /* In memory, ready to be launched; then launched, if it is an SEV-ES guest */

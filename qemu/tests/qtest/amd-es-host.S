@@ -9,14 +9,11 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "amd-host-call.h"
+
     .section .note.GNU-stack, "", @progbits
     .section .rodata
     .globl es_loop, es_loop_end, es_stubs, es_guest, es_guest_end
-
-    .macro entry name
-    .globl \name
-\name:
-    .endm
 
     .macro send_self how
     movl $0xfee00310, %esi
@@ -28,25 +25,7 @@
 /* ---- the host, at 0x10000 */
 
     .code64
-es_loop:
-    movq $0x30000, %rsp
-    lidt 0x8080
-next:
-    pause
-    cmpq $0, 0x8000
-    je next
-    movq $-1, 0x8038
-    movq 0x8000, %rbx
-    movq 0x8008, %rax
-    movq 0x8010, %rcx
-    movq 0x8018, %rdx
-    call *%rbx
-    movq %rax, 0x8028
-fault:
-    movq $0x30000, %rsp
-    movq $0, 0x8000
-    movq $1, 0x8020
-    jmp next
+    call_loop es_loop
 
 entry h_wrmsr
     movq %rcx, %rdx

@@ -167,34 +167,10 @@ static void test_vmrun_pages(void)
 
 /* ---- guests */
 
-static void vmcb_field(unsigned off, uint64_t val)
+static void guest_state(uint64_t save)
 {
-    poke(VMCB + off, val);
-}
-
-static void segment(uint64_t base, unsigned off, uint16_t attrib)
-{
-    poke(base + off, 8 | attrib << 16 | 0xffffffffULL << 32);
-    poke(base + off + 8, 0);
-}
-
-/* @save: VMSA, or the save area of the VMCB: they begin alike. */
-static void flat_32bit_state(uint64_t save)
-{
-    for (unsigned off = 0; off <= 0x50; off += 0x10) {
-        segment(save, off, off == 0x10 ? 0xc9b : 0xc93);
-    }
-    poke(save + 0x60, 0xfULL << 32);                    /* GDTR */
-    poke(save + 0x68, GGDT);
-    poke(save + 0x80, 0xffULL << 32);                   /* IDTR */
-    poke(save + 0x88, GIDT);
-    poke(save + 0xd0, 0x1000);                          /* EFER.SVME */
-    poke(save + 0x158, 0x11);                           /* CR0 */
-    poke(save + 0x160, 0x400);                          /* DR7 */
-    poke(save + 0x168, 0xffff0ff0);                     /* DR6 */
-    poke(save + 0x170, 2);
-    poke(save + 0x178, CODE);
-    poke(save + 0x1d8, 0x3ff0);                         /* RSP */
+    flat_32bit_state(save, CODE);
+    descriptor_tables(save, GGDT, GIDT);
 }
 
 static void fill_vmcb(bool snp)
@@ -202,27 +178,21 @@ static void fill_vmcb(bool snp)
     qtest_memset(psp.qts, VMCB, 0, 0x1000);
     vmcb_field(0x0c, 1ULL << 24 | 1ULL << 31 << 1);     /* HLT, VMRUN */
     vmcb_field(0x10, 1);
-    vmcb_field(0x40, 0x70000);                          /* IOPM */
-    vmcb_field(0x48, 0x74000);                          /* MSRPM */
+    vmcb_field(0x40, IOPM);
+    vmcb_field(0x48, MSRPM);
     vmcb_field(0x58, ASID);
     vmcb_field(0x90, snp ? 7 : 1);
     vmcb_field(0xb0, NPML4);
     vmcb_field(0xb8, 1);                                /* LBR */
     vmcb_field(0x108, VMSA);
     if (!snp) {
-        flat_32bit_state(VMCB + 0x400);
+        guest_state(VMCB + 0x400);
     }
 }
 
 /* The guest's #VC handler: the error code becomes the GHCB MSR, and exits. */
 #define REPORT  "\x31\xd2\xb9\x30\x01\x01\xc0\x0f\x30\xf3\x0f\x01\xd9"
 #define HANDLER "\x58" REPORT
-
-static void encrypt(uint64_t spa)
-{
-    g_assert_cmphex(PSP_CMD(CMD_LAUNCH_UPDATE_DATA, { 0, 4, HANDLE },
-                            { 8, 8, spa }, { 16, 4, 0x1000 }), ==, OK);
-}
 
 /* A guest that runs @code; what it touches is assigned, and validated. */
 static void make_guest(const char *code, size_t len)
@@ -238,7 +208,7 @@ static void make_guest(const char *code, size_t len)
     g_assert_cmphex(PSP_CMD(CMD_ACTIVATE, { 0, 4, HANDLE }, { 4, 4, ASID }), ==,
                     OK);
     qtest_memset(psp.qts, VMSA, 0, 0x1000);
-    flat_32bit_state(VMSA);
+    guest_state(VMSA);
     poke(VMSA + 0x3b0, 1);                              /* SNPActive */
     poke(VMSA + 0x3e8, 1);                              /* XCR0 */
     poke(VMSA + 0x408, 0x1f80);

@@ -182,3 +182,44 @@ Outcome rmpupdate(uint64_t spa, uint64_t gpa, uint32_t asid, bool assigned,
                     (uint64_t)asid << 32);
     return run(RMPUPDATE, spa, STATE, 0);
 }
+
+/* ---- guests */
+
+void vmcb_field(unsigned off, uint64_t val)
+{
+    poke(VMCB + off, val);
+}
+
+static void segment(uint64_t at, uint16_t attrib)
+{
+    poke(at, 8 | attrib << 16 | 0xffffffffULL << 32);
+    poke(at + 8, 0);
+}
+
+void flat_32bit_state(uint64_t save, uint64_t rip)
+{
+    for (unsigned off = 0; off <= 0x50; off += 0x10) {
+        segment(save + off, off == 0x10 ? 0xc9b : 0xc93);
+    }
+    poke(save + 0xd0, 0x1000);                          /* EFER.SVME */
+    poke(save + 0x158, 0x11);                           /* CR0 */
+    poke(save + 0x160, 0x400);                          /* DR7 */
+    poke(save + 0x168, 0xffff0ff0);                     /* DR6 */
+    poke(save + 0x170, 2);
+    poke(save + 0x178, rip);
+    poke(save + 0x1d8, 0x3ff0);                         /* RSP */
+}
+
+void descriptor_tables(uint64_t save, uint64_t gdt, uint64_t idt)
+{
+    poke(save + 0x60, 0xfULL << 32);
+    poke(save + 0x68, gdt);
+    poke(save + 0x80, 0xffULL << 32);
+    poke(save + 0x88, idt);
+}
+
+void encrypt(uint64_t spa)
+{
+    g_assert_cmphex(PSP_CMD(CMD_LAUNCH_UPDATE_DATA, { 0, 4, HANDLE },
+                            { 8, 8, spa }, { 16, 4, 0x1000 }), ==, OK);
+}

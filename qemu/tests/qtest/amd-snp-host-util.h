@@ -23,6 +23,8 @@
 #define NPDPT           0x51000
 #define NPD             0x52000
 #define NPT             0x53000
+#define IOPM            0x70000
+#define MSRPM           0x74000
 /* Pages that get an owner are in 2M pages of their own. */
 #define PT              0x3000000       /* for AREA_4K */
 #define VMCB            0x3200000
@@ -85,5 +87,15 @@ Outcome rmpupdate(uint64_t spa, uint64_t gpa, uint32_t asid, bool assigned,
                   bool large, bool immutable);
 
 extern uint64_t rmp_base;
+
+/*
+ * Guests.  @save: VMSA, or the save area of the VMCB: they begin alike.  Flat, in
+ * 32-bit mode, without paging and descriptor tables; then with these, by GPAs
+ */
+void vmcb_field(unsigned off, uint64_t val);
+void flat_32bit_state(uint64_t save, uint64_t rip);
+void descriptor_tables(uint64_t save, uint64_t gdt, uint64_t idt);
+/* LAUNCH_UPDATE_DATA of a page */
+void encrypt(uint64_t spa);
 
 #endif

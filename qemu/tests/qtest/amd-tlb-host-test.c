@@ -10,13 +10,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "qemu/bswap.h"
-#include "crypto/init.h"
-#include "qapi/error.h"
-#include "libqos/pci-pc.h"
-#include "amd-psp-util.h"
+#include "amd-snp-host-util.h"
 
-extern const uint8_t snp_rom[], snp_rom_end[];
 extern const uint8_t tlb_loop[], tlb_loop_end[], tlb_stubs[];
 extern const uint8_t tlb_guest[], tlb_guest_end[];
 extern const uint8_t t_wrmsr[], t_rdmsr[], t_vmrun[], t_load[], t_invlpg[],
@@ -25,28 +20,10 @@ extern const uint8_t g_invlpg[], g_load_cr3[], g_load[], g_store[],
                      g_patch_call[], g_snp[], g_snp_load[];
 
 /* Physical memory */
-#define MAILBOX         0x8000
-#define VECTOR          (MAILBOX + 0x38)
-#define IDTR            (MAILBOX + 0x80)
-#define IDT             0x9000
-#define LOOP            0x10000
-#define PML4            0x20000
-#define PDPT            0x21000
-#define PD              0x22000         /* four of them */
-#define HSAVE           0x40000
-#define NPML4           0x50000
-#define NPDPT           0x51000
-#define NPD             0x52000
-#define NPT             0x53000
 #define PT_OF_X         0x58000
 #define HOST_A          0x60000
 #define HOST_B          0x61000
 #define OTHER           0x62000         /* instead of the guest's page A */
-#define IOPM            0x70000
-#define MSRPM           0x74000
-#define VMCB            0x80000
-#define GUEST           0x200000        /* GPA 0 */
-#define VMSA            0x3400000
 
 /* Guest physical memory; all of it is at the same virtual address as well. */
 #define CODE            0x1000
@@ -60,12 +37,6 @@ extern const uint8_t g_invlpg[], g_load_cr3[], g_load[], g_store[],
 #define PTE             0x67            /* present, writable, user, A, D */
 #define READ_ONLY       0x65
 
-#define MSR_SYSCFG      0xc0010010
-#define MSR_HSAVE_PA    0xc0010117
-#define MSR_RMP_BASE    0xc0010132
-#define SNP_EN          (3ULL << 24)
-#define NO_FAULT        UINT64_MAX
-
 enum { FLUSH_NOTHING, FLUSH_ALL, FLUSH_ASID = 3, FLUSH_ASID_LOCAL = 7 };
 
 /* Exit codes */
@@ -77,63 +48,20 @@ enum { FLUSH_NOTHING, FLUSH_ALL, FLUSH_ASID = 3, FLUSH_ASID_LOCAL = 7 };
 #define CR0             (VMCB + 0x558)
 #define CR0_WP          0x10000
 
-#define ASID            5
-
-static uint64_t peek(uint64_t addr)
-{
-    return qtest_readq(psp.qts, addr);
-}
-
-static void poke(uint64_t addr, uint64_t val)
-{
-    qtest_writeq(psp.qts, addr, val);
-}
-
 static void poke32(uint64_t addr, uint32_t val)
 {
     qtest_writel(psp.qts, addr, val);
 }
 
-static uint64_t run(const uint8_t *routine, uint64_t a, uint64_t b, uint64_t c)
+static uint64_t call(const uint8_t *routine, uint64_t a, uint64_t b, uint64_t c)
 {
-    gint64 end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+    Outcome o = run(LOOP + (routine - tlb_loop), a, b, c);
 
-    poke(MAILBOX + 0x08, a);
-    poke(MAILBOX + 0x10, b);
-    poke(MAILBOX + 0x18, c);
-    poke(MAILBOX + 0x20, 0);
-    poke(MAILBOX, LOOP + (routine - tlb_loop));
-    while (!peek(MAILBOX + 0x20)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-    }
-    g_assert_cmphex(peek(VECTOR), ==, NO_FAULT);
-    return peek(MAILBOX + 0x28);
+    g_assert_cmphex(o.vector, ==, NO_FAULT);
+    return o.rax;
 }
 
 /* ---- bringing the machine up */
-
-static void host_tables(void)
-{
-    poke(PML4, PDPT | 7);
-    for (int i = 0; i < 4; i++) {
-        poke(PDPT + 8 * i, (PD + 0x1000 * i) | 7);
-    }
-    for (uint64_t i = 0; i < 2048; i++) {
-        poke(PD + 8 * i, i << 21 | 0x87);
-    }
-    poke(PD + 8 * (X >> 21), PT_OF_X | 7);
-    poke(PT_OF_X, HOST_A | PTE);
-}
-
-static void nested_tables(void)
-{
-    poke(NPML4, NPDPT | 7);
-    poke(NPDPT, NPD | 7);
-    poke(NPD, NPT | 7);
-    for (uint64_t i = 0; i < 512; i++) {
-        poke(NPT + 8 * i, GUEST | i << 12 | PTE);
-    }
-}
 
 static void guest_tables(void)
 {
@@ -145,88 +73,26 @@ static void guest_tables(void)
     poke32(GUEST + GPT_OF_X, GUEST_A | PTE);
 }
 
-static void exception_handlers(void)
-{
-    for (uint64_t i = 0; i < 32; i++) {
-        uint64_t at = LOOP + (tlb_stubs - tlb_loop) + 16 * i;
-
-        poke(IDT + 16 * i, (at & 0xffff) | 24 << 16 | 0x8eULL << 40 |
-                           (at >> 16) << 48);
-        poke(IDT + 16 * i + 8, 0);
-    }
-    qtest_writew(psp.qts, IDTR, 0x1ff);
-    poke(IDTR + 2, IDT);
-}
-
-static char *make_rom(void)
-{
-    g_autofree char *rom = g_malloc0(0x10000);
-    char *path = NULL;
-    int fd = g_file_open_tmp("amd-tlb-rom-XXXXXX", &path, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    close(fd);
-    memcpy(rom + 0xf000, snp_rom, snp_rom_end - snp_rom);
-    memcpy(rom + 0xfff0, "\xe9\x0d\xf0", 3);            /* jmp 0xf000 */
-    g_assert_true(g_file_set_contents(path, rom, 0x10000, NULL));
-    return path;
-}
-
-static void psp_found(QPCIDevice *dev, int devfn, void *data)
-{
-    psp.dev = dev;
-}
-
 static void start_machine(const char *memory, const char *cpu)
 {
-    g_autofree char *rom = make_rom();
+    g_autofree char *machine = g_strdup_printf(
+        "-m %s -cpu EPYC-Milan,check=off,+svm,+npt,+lbrv,+nrip-save,"
+        "+flushbyasid,sev-host=on%s", memory, cpu);
 
-    qcrypto_init(&error_abort);
-    psp.qts = qtest_initf("-accel tcg -machine q35 -m %s -nodefaults -S "
-                          "-bios %s -global apic-common.vapic=off "
-                          "-cpu EPYC-Milan,check=off,+svm,+npt,+lbrv,"
-                          "+nrip-save,+flushbyasid,sev-host=on%s "
-                          "-device amd-psp,id=psp", memory, rom, cpu);
-    unlink(rom);
-    psp.bus = qpci_new_pc(psp.qts, NULL);
-    qpci_device_foreach(psp.bus, 0x1022, 0x1486, psp_found, NULL);
-    qpci_device_enable(psp.dev);
-    psp.bar = qpci_iomap(psp.dev, 2, NULL);
-    host_tables();
-    nested_tables();
-    qtest_memset(psp.qts, MAILBOX, 0, 0x80);
-    exception_handlers();
-    qtest_memwrite(psp.qts, LOOP, tlb_loop, tlb_loop_end - tlb_loop);
-    qtest_qmp_assert_success(psp.qts, "{ 'execute': 'cont' }");
+    start_with(machine, tlb_loop, tlb_loop_end - tlb_loop, tlb_stubs - tlb_loop);
+    poke(PT_OF_X, HOST_A | PTE);
+    poke(PD + 8 * (X >> 21), PT_OF_X | 7);
+    call(t_wrmsr, MSR_HSAVE_PA, HSAVE, 0);
 }
 
 /* ---- the guest */
 
-static void segment(uint64_t at, uint16_t attrib)
+/* With paging */
+static void guest_state(uint64_t save, const uint8_t *entry)
 {
-    poke(at, 8 | attrib << 16 | 0xffffffffULL << 32);
-    poke(at + 8, 0);
-}
-
-/* @save: VMSA, or the save area of the VMCB: they begin alike. */
-static void flat_32bit_state(uint64_t save, const uint8_t *entry)
-{
-    for (unsigned off = 0; off <= 0x50; off += 0x10) {
-        segment(save + off, off == 0x10 ? 0xc9b : 0xc93);
-    }
-    poke(save + 0xd0, 0x1000);                          /* EFER.SVME */
+    flat_32bit_state(save, CODE + (entry - tlb_guest));
     poke(save + 0x150, GPD);                            /* CR3 */
     poke(save + 0x158, 0x80000011);                     /* CR0 */
-    poke(save + 0x160, 0x400);                          /* DR7 */
-    poke(save + 0x168, 0xffff0ff0);                     /* DR6 */
-    poke(save + 0x170, 2);
-    poke(save + 0x178, CODE + (entry - tlb_guest));
-    poke(save + 0x1d8, 0x3ff0);                         /* RSP */
-}
-
-static void vmcb_field(unsigned off, uint64_t val)
-{
-    poke(VMCB + off, val);
 }
 
 static void fill_vmcb(void)
@@ -238,7 +104,7 @@ static void fill_vmcb(void)
     vmcb_field(0x48, MSRPM);
     vmcb_field(0x90, 1);
     vmcb_field(0xb0, NPML4);
-    flat_32bit_state(VMCB + 0x400, tlb_guest);
+    guest_state(VMCB + 0x400, tlb_guest);
 }
 
 /* What the next VMRUN says of the TLB */
@@ -250,7 +116,7 @@ static void vmrun_tlb(uint32_t asid, uint8_t tlb_control)
 static uint64_t guest_exit(const uint8_t *entry, uint32_t edx, uint32_t ecx)
 {
     poke(VMCB + 0x578, CODE + (entry - tlb_guest));     /* RIP */
-    run(t_vmrun, VMCB, ecx, edx);
+    call(t_vmrun, VMCB, ecx, edx);
     return peek(VMCB + 0x70);
 }
 
@@ -261,7 +127,7 @@ static uint64_t guest(const uint8_t *entry, uint32_t edx, uint32_t ecx)
 }
 
 #define assert_guest_sees(val) g_assert_cmphex(guest(g_load, X, 0), ==, val)
-#define assert_host_sees(val) g_assert_cmphex(run(t_load, X, 0, 0), ==, val)
+#define assert_host_sees(val) g_assert_cmphex(call(t_load, X, 0, 0), ==, val)
 
 static void remap_guest(uint32_t gpa)
 {
@@ -288,9 +154,9 @@ static void make_stale(void)
     assert_host_sees(0x1a);
 }
 
-static void start(void)
+static void start_guest(void)
 {
-    start_machine("64", "");
+    start_machine("128", "");
     qtest_memset(psp.qts, GUEST, 0, 0x20000);
     qtest_memwrite(psp.qts, GUEST + CODE, tlb_guest, tlb_guest_end - tlb_guest);
     guest_tables();
@@ -300,7 +166,6 @@ static void start(void)
     poke(HOST_A, 0x1a);
     poke(HOST_B, 0x1b);
     poke(OTHER, 0xc);
-    run(t_wrmsr, MSR_HSAVE_PA, HSAVE, 0);
     make_stale();
 }
 
@@ -312,7 +177,7 @@ static void test_tlb_control(void)
         FLUSH_ALL, FLUSH_ASID, FLUSH_ASID_LOCAL,
     };
 
-    start();
+    start_guest();
     for (int i = 0; i < ARRAY_SIZE(all_that_flush); i++) {
         make_stale();
         vmrun_tlb(ASID, all_that_flush[i]);
@@ -325,7 +190,7 @@ static void test_tlb_control(void)
 /* Nor do they come back. */
 static void test_other_asid(void)
 {
-    start();
+    start_guest();
     vmrun_tlb(ASID + 1, FLUSH_NOTHING);
     assert_guest_sees(0xb);
     assert_host_sees(0x1a);
@@ -338,7 +203,7 @@ static void test_other_asid(void)
 /* A failed VMRUN has not run the other ASID. */
 static void test_failed_vmrun(void)
 {
-    start();
+    start_guest();
     vmrun_tlb(0, FLUSH_NOTHING);
     g_assert_cmphex(guest_exit(g_load, X, 0), ==, UINT64_MAX);
     assert_host_sees(0x1a);
@@ -354,7 +219,7 @@ static void test_write_protect(void)
 {
     uint64_t cr0 = 0x80000011;
 
-    start();
+    start_guest();
     poke32(GUEST + GPT_OF_X, GUEST_A | READ_ONLY);
     vmrun_tlb(ASID, FLUSH_ASID);
     guest(g_store, X, 0xaa);
@@ -372,18 +237,18 @@ static void test_write_protect(void)
 
 static void test_invlpga(void)
 {
-    start();
-    run(t_invlpga, X, ASID, 0);
+    start_guest();
+    call(t_invlpga, X, ASID, 0);
     assert_host_sees(0x1a);
     assert_guest_sees(0xb);
 
     make_stale();
-    run(t_invlpga, X, ASID + 1, 0);
-    run(t_invlpga, X + 0x1000, ASID, 0);
+    call(t_invlpga, X, ASID + 1, 0);
+    call(t_invlpga, X + 0x1000, ASID, 0);
     assert_guest_sees(0xa);
     assert_host_sees(0x1a);
 
-    run(t_invlpga, X, 0, 0);
+    call(t_invlpga, X, 0, 0);
     assert_guest_sees(0xa);
     assert_host_sees(0x1b);
     psp_stop();
@@ -391,13 +256,13 @@ static void test_invlpga(void)
 
 static void test_host_flushes(void)
 {
-    start();
-    run(t_invlpg, X, 0, 0);
+    start_guest();
+    call(t_invlpg, X, 0, 0);
     assert_guest_sees(0xa);
     assert_host_sees(0x1b);
 
     make_stale();
-    run(t_load_cr3, 0, 0, 0);
+    call(t_load_cr3, 0, 0, 0);
     assert_guest_sees(0xa);
     assert_host_sees(0x1b);
     psp_stop();
@@ -405,7 +270,7 @@ static void test_host_flushes(void)
 
 static void test_guest_flushes(void)
 {
-    start();
+    start_guest();
     guest(g_invlpg, X, 0);
     assert_host_sees(0x1a);
     assert_guest_sees(0xb);
@@ -421,7 +286,7 @@ static void test_guest_flushes(void)
 
 static void test_nested(void)
 {
-    start();
+    start_guest();
     remap_guest(GUEST_A);
     poke(NPT + 8 * (GUEST_A >> 12), OTHER | PTE);
     assert_guest_sees(0xa);
@@ -439,7 +304,7 @@ static void test_more_rights(void)
 {
     const uint64_t npte = NPT + 8 * (GUEST_A >> 12);
 
-    start();
+    start_guest();
     remap_guest(0);
     poke32(GUEST + GPT_OF_X, 0);
     poke(npte, 0);
@@ -467,7 +332,7 @@ static void test_code(void)
 {
     static const uint8_t code[] = { 0xb8, 0, 0, 0, 0, 0xc3 };
 
-    start();
+    start_guest();
     remap_guest(GUEST_A);
     remap_host(HOST_A);
     qtest_memwrite(psp.qts, GUEST + GUEST_A, code, sizeof(code));
@@ -476,8 +341,8 @@ static void test_code(void)
     for (uint32_t i = 1; i < 8; i++) {
         g_assert_cmphex(guest(g_patch_call, X, 0x100 + i), ==, 0x100 + i);
         vmrun_tlb(ASID, FLUSH_NOTHING);
-        g_assert_cmphex(run(t_patch_call, X, 0x200 + i, 0), ==, 0x200 + i);
-        g_assert_cmphex(run(t_patch_call, X, 0x300 + i, 0), ==, 0x300 + i);
+        g_assert_cmphex(call(t_patch_call, X, 0x200 + i, 0), ==, 0x200 + i);
+        g_assert_cmphex(call(t_patch_call, X, 0x300 + i, 0), ==, 0x300 + i);
     }
     psp_stop();
 }
@@ -487,42 +352,33 @@ static void test_code(void)
 /* VMPL 0 may do anything. */
 static void set_owner(uint64_t spa, uint64_t lo, uint8_t perms_of_vmpl_1)
 {
-    uint64_t at = run(t_rdmsr, MSR_RMP_BASE, 0, 0) + 0x4000 + (spa >> 12) * 16;
-
-    poke(at, lo);
-    poke(at + 8, 0x0f | perms_of_vmpl_1 << 8);
+    poke(entry_at(spa), lo);
+    poke(entry_at(spa) + 8, 0x0f | perms_of_vmpl_1 << 8);
 }
 
-static void encrypt(uint64_t spa)
-{
-    g_assert_cmphex(PSP_CMD(CMD_LAUNCH_UPDATE_DATA, { 0, 4, HANDLE },
-                            { 8, 8, spa }, { 16, 4, 0x1000 }), ==, OK);
-}
-
-/* A VMSA in the one page that there is for it */
 static void make_vmsa(const uint8_t *entry, uint8_t vmpl, uint64_t pcpu_id)
 {
     set_owner(VMSA, 0, 0);
     qtest_memset(psp.qts, VMSA, 0, 0x1000);
-    flat_32bit_state(VMSA, entry);
+    guest_state(VMSA, entry);
     qtest_writeb(psp.qts, VMSA + 0xca, vmpl);
     poke(VMSA + 0x3b0, 1);                              /* SNPActive */
     poke(VMSA + 0x3d8, pcpu_id);
     poke(VMSA + 0x3e8, 1);                              /* XCR0 */
     poke(VMSA + 0x408, 0x1f80);
     encrypt(VMSA);
-    set_owner(VMSA, 3ULL << 61 | (uint64_t)ASID << 51 | 0xffff000 | 1, 0x0f);
+    set_owner(VMSA, E_GUEST(ASID, 0xffff000) | E_VALID | E_VMSA, 0x0f);
 }
 
-static void start_snp(void)
+static void start_snp_guest(void)
 {
     static const uint64_t pages[] = {
         CODE, 0x3000, GPD, GPT, GPT_OF_X, GUEST_A, GUEST_B,
     };
 
     start_machine("3G", ",sev-snp-host=on");
-    run(t_wrmsr, MSR_SYSCFG, run(t_rdmsr, MSR_SYSCFG, 0, 0) | SNP_EN, 0);
-    run(t_wrmsr, MSR_HSAVE_PA, HSAVE, 0);
+    rmp_base = call(t_rdmsr, MSR_RMP_BASE, 0, 0);
+    call(t_wrmsr, MSR_SYSCFG, call(t_rdmsr, MSR_SYSCFG, 0, 0) | SNP_EN, 0);
     g_assert_cmphex(PSP_CMD(CMD_INIT, { 0, 4, 0 }), ==, OK);
     psp_wbinvd();
     g_assert_cmphex(PSP_CMD(CMD_DF_FLUSH), ==, OK);
@@ -538,7 +394,7 @@ static void start_snp(void)
     for (int i = 0; i < ARRAY_SIZE(pages); i++) {
         encrypt(GUEST + pages[i]);
         set_owner(GUEST + pages[i],
-                  1ULL << 62 | (uint64_t)ASID << 51 | pages[i] | 1,
+                  E_GUEST(ASID, pages[i]) | E_VALID,
                   pages[i] == GUEST_B ? 0 : 0x0f);
     }
     fill_vmcb();
@@ -550,7 +406,7 @@ static void start_snp(void)
 
 static uint64_t snp_exit(void)
 {
-    run(t_vmrun, VMCB, 0, 0);
+    call(t_vmrun, VMCB, 0, 0);
     return peek(VMCB + 0x70);
 }
 
@@ -575,7 +431,7 @@ static void test_snp_pcpu_id(void)
     };
 
     for (int i = 0; i < ARRAY_SIZE(vmsas); i++) {
-        start_snp();
+        start_snp_guest();
         make_vmsa(g_snp, 0, 0);
         assert_snp_sees(0xa);
         assert_snp_sees(0xa);
@@ -588,7 +444,7 @@ static void test_snp_pcpu_id(void)
 /* Permissions are those of the VMPL: VMPL 1 has none of page B. */
 static void test_snp_vmpl(void)
 {
-    start_snp();
+    start_snp_guest();
     make_vmsa(g_snp, 0, 0);
     assert_snp_sees(0xa);
     vmrun_tlb(ASID, FLUSH_ASID);

@@ -2,41 +2,19 @@
  * TLB test: what runs on the CPU
  *
  * The CPU comes here by way of snp_rom (amd-snp-host.S).  tlb_loop calls one
- * routine at a time for the test, by the mailbox at 0x8000, whose offsets are
- * those in amd-tlb-host-test.c, and flushes nothing of its own accord.  The
- * routines have their operands in RAX, RCX and RDX, guests in ECX and EDX.
+ * routine at a time for the test (amd-host-call.h), and flushes nothing of its own
+ * accord.  Guests have their operands in ECX and EDX.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "amd-host-call.h"
+
     .section .note.GNU-stack, "", @progbits
     .section .rodata
     .globl tlb_loop, tlb_loop_end, tlb_stubs, tlb_guest, tlb_guest_end
 
-    .macro entry name
-    .globl \name
-\name:
-    .endm
-
     .code64
-tlb_loop:
-    movq $0x30000, %rsp
-    lidt 0x8080
-next:
-    pause
-    cmpq $0, 0x8000
-    je next
-    movq $-1, 0x8038
-    movq 0x8000, %rbx
-    movq 0x8008, %rax
-    movq 0x8010, %rcx
-    movq 0x8018, %rdx
-    call *%rbx
-    movq %rax, 0x8028
-fault:
-    movq $0x30000, %rsp
-    movq $0, 0x8000
-    movq $1, 0x8020
-    jmp next
+    call_loop tlb_loop
 
 entry t_wrmsr
     movq %rcx, %rdx
