@@ -75,7 +75,10 @@ static bool test_refused_legacy(const struct sev_subtest *t)
 }
 
 static const struct sev_subtest subtests[] = {
-	SEV_DEBUG_SUBTESTS(create),
+	SEV_DEBUG_SUBTEST(swap, create),
+	SEV_DEBUG_SUBTEST(no_swap, create),
+	SEV_DEBUG_SUBTEST(set_while_loaded, create),
+	SEV_DEBUG_SUBTEST(cleared_while_loaded, create),
 	{ "refused", test_refused },
 	{ "refused_legacy", test_refused_legacy },
 };

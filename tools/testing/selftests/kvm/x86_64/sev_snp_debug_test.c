@@ -75,7 +75,10 @@ static bool test_hidden_swap(const struct sev_subtest *t)
 }
 
 static const struct sev_subtest subtests[] = {
-	SEV_DEBUG_SUBTESTS(create),
+	SEV_DEBUG_SUBTEST(swap, create),
+	SEV_DEBUG_SUBTEST(no_swap, create),
+	SEV_DEBUG_SUBTEST(set_while_loaded, create),
+	SEV_DEBUG_SUBTEST(cleared_while_loaded, create),
 	{ "hidden_swap", test_hidden_swap },
 };
 

@@ -56,10 +56,4 @@ bool sev_debug_cleared_while_loaded(const struct sev_subtest *t);
 #define SEV_DEBUG_SUBTEST(name, create)						\
 	{ #name, sev_debug_##name, &(const sev_debug_create){ create } }
 
-#define SEV_DEBUG_SUBTESTS(create)						\
-	SEV_DEBUG_SUBTEST(swap, create),					\
-	SEV_DEBUG_SUBTEST(no_swap, create),					\
-	SEV_DEBUG_SUBTEST(set_while_loaded, create),				\
-	SEV_DEBUG_SUBTEST(cleared_while_loaded, create)
-
 #endif /* SELFTEST_KVM_SEV_DEBUG_H */
