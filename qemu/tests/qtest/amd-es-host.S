@@ -9,7 +9,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "amd-host-call.h"
+#include "amd-host-call.S.inc"
 
     .section .note.GNU-stack, "", @progbits
     .section .rodata

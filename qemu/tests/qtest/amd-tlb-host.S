@@ -2,12 +2,12 @@
  * TLB test: what runs on the CPU
  *
  * The CPU comes here by way of snp_rom (amd-snp-host.S).  tlb_loop calls one
- * routine at a time for the test (amd-host-call.h), and flushes nothing of its own
+ * routine at a time for the test (amd-host-call.S.inc), and flushes nothing of its own
  * accord.  Guests have their operands in ECX and EDX.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "amd-host-call.h"
+#include "amd-host-call.S.inc"
 
     .section .note.GNU-stack, "", @progbits
     .section .rodata

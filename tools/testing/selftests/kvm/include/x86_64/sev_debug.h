@@ -54,6 +54,6 @@ bool sev_debug_set_while_loaded(const struct sev_subtest *t);
 bool sev_debug_cleared_while_loaded(const struct sev_subtest *t);
 
 #define SEV_DEBUG_SUBTEST(name, create)						\
-	{ #name, sev_debug_##name, &(const sev_debug_create){ create } }
+	{ #name, sev_debug_##name, &(const sev_debug_create) { create } }
 
 #endif /* SELFTEST_KVM_SEV_DEBUG_H */
