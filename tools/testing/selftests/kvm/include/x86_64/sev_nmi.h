@@ -30,6 +30,12 @@ struct sev_nmi_guest {
 /* A second NMI comes while the first is handled; without an exit in between. */
 extern const struct sev_nmi_guest sev_nmi_nested, sev_nmi_no_exit;
 
+/* The handler uses what the code that it interrupts has in its registers. */
+extern const struct sev_nmi_guest sev_nmi_registers;
+
+/* The NMI's vector, by an INT that does not get to the handler at once. */
+extern const struct sev_nmi_guest sev_nmi_software_int;
+
 /* NMI_COMPLETE with no NMI in service. */
 extern const struct sev_nmi_guest sev_nmi_no_nmi;
 
@@ -52,6 +58,8 @@ extern const struct sev_nmi_guest sev_nmi_shadow_without_if;
 
 #define SEV_NMI_SUBTESTS(run)							\
 	SEV_NMI_SUBTEST(nested, run),						\
+	SEV_NMI_SUBTEST(registers, run),					\
+	SEV_NMI_SUBTEST(software_int, run),					\
 	SEV_NMI_SUBTEST(no_nmi, run),						\
 	SEV_NMI_SUBTEST(sti_shadow, run),					\
 	SEV_NMI_SUBTEST(mov_ss_shadow, run),					\

@@ -364,12 +364,53 @@ static void guest_no_nmi(uint32_t id)
 	GUEST_DONE();
 }
 
+/* Registers that compilers use everywhere, and that no handler may change. */
+static void registers_handler(struct ex_regs *regs)
+{
+	asm volatile("pxor %%xmm0, %%xmm0\n\t"
+		     "pxor %%xmm15, %%xmm15"
+		     : : : "xmm0", "xmm15");
+	sev_nmi_counting_handler(regs);
+}
+
+static void guest_registers(uint32_t id)
+{
+	const uint64_t value = 0x5eed5eed5eed5eedull;
+	uint64_t xmm0, xmm15;
+
+	asm volatile("movq %2, %%xmm0\n\t"
+		     "movq %2, %%xmm15\n\t"
+		     "int $2\n\t"
+		     "movq %%xmm0, %0\n\t"
+		     "movq %%xmm15, %1"
+		     : "=&r" (xmm0), "=&r" (xmm15)
+		     : "r" (value)
+		     : "xmm0", "xmm15", "memory");
+	GUEST_ASSERT_EQ(xmm0, value);
+	GUEST_ASSERT_EQ(xmm15, value);
+	GUEST_DONE();
+}
+
+/* The host does not have the pages yet that it takes to get to the handler. */
+static void guest_software_int(uint32_t id)
+{
+	asm volatile("int $2" : : : "memory");
+	GUEST_ASSERT_EQ(READ_ONCE(sev_nmi_done), 1);
+	GUEST_DONE();
+}
+
 /*
  * The guests, and their hosts.
  */
 const struct sev_nmi_guest sev_nmi_nested = { guest_nested, nested_handler, 2 };
 
 const struct sev_nmi_guest sev_nmi_no_exit = { guest_no_exit, no_exit_handler, 2 };
+
+const struct sev_nmi_guest sev_nmi_registers = { guest_registers, registers_handler, 1 };
+
+const struct sev_nmi_guest sev_nmi_software_int = {
+	guest_software_int, sev_nmi_counting_handler, 1,
+};
 
 const struct sev_nmi_guest sev_nmi_no_nmi = {
 	guest_no_nmi, sev_nmi_counting_handler, 1,
