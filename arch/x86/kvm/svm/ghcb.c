@@ -197,7 +197,6 @@ static int read_data_outside(struct kvm *kvm, struct vmgexit *v)
  */
 static int vmgexit_read(struct kvm_vcpu *vcpu, struct vmgexit *v, gpa_t gpa)
 {
-	bool snp = sev_snp_guest(vcpu->kvm);
 	struct vmgexit_req *req = &v->req;
 	struct ghcb *ghcb;
 	u64 error;
@@ -213,11 +212,11 @@ static int vmgexit_read(struct kvm_vcpu *vcpu, struct vmgexit *v, gpa_t gpa)
 
 	ghcb = ghcb_page(v);
 	ghcb_read_fields(ghcb, req);
-	if (snp && !ghcb_gpa_is_registered(to_svm(vcpu), gpa)) {
+	if (v->snp && !ghcb_gpa_is_registered(to_svm(vcpu), gpa)) {
 		req->event = NULL;
 		error = GHCB_ERR_NOT_REGISTERED;
 	} else {
-		error = vmgexit_prepare(req, snp);
+		error = vmgexit_prepare(req, v->snp);
 	}
 
 	if (!error) {
@@ -278,11 +277,11 @@ static bool write_data(struct kvm *kvm, const struct vmgexit_req *req)
  * then use the page for something else.  If this returns true, nothing of it
  * happens until reply_end().
  */
-static bool reply_begin(struct vcpu_svm *svm)
+static __always_inline bool reply_begin(struct vcpu_svm *svm)
 {
 	lockdep_assert_held(&svm->vmgexit->gpc.lock);
 
-	if (!sev_snp_guest(svm->vcpu.kvm))
+	if (!svm->vmgexit->snp)
 		return true;
 
 	spin_lock(&svm->vmgexit_lock);
@@ -297,7 +296,7 @@ static bool reply_begin(struct vcpu_svm *svm)
 
 static void reply_end(struct vcpu_svm *svm)
 {
-	if (!sev_snp_guest(svm->vcpu.kvm))
+	if (!svm->vmgexit->snp)
 		return;
 
 	__acquire(&svm->vmgexit_lock);
@@ -475,6 +474,7 @@ static struct vmgexit *vmgexit_alloc(struct vcpu_svm *svm)
 
 	if (v) {
 		kvm_gpc_init(&v->gpc, svm->vcpu.kvm);
+		v->snp = sev_snp_guest(svm->vcpu.kvm);
 		svm->vmgexit = v;
 	}
 	return v;
