@@ -304,17 +304,83 @@ static void test_nv_taken_back(void)
     psp_stop();
 }
 
-#define IOMMU_CONTROL   0xfed80018
+/* ---- the IOMMU */
+
+#define WITH_IOMMU      " -device amd-iommu"
+#define IOMMU(reg)      (0xfed80000 + (reg))
+#define IOMMU_EVENT_LOG IOMMU(0x10)
+#define IOMMU_CONTROL   IOMMU(0x18)
+#define IOMMU_EXCL_BASE IOMMU(0x20)     /* with SNP: completion wait stores */
+#define IOMMU_EXCL_END  IOMMU(0x28)
+#define IOMMU_EFR       IOMMU(0x30)
+#define IOMMU_PPR_LOG   IOMMU(0x38)
+#define LOG_LEN(order)  ((uint64_t)(order) << 56)   /* in 16 bytes */
+#define EVENT_LOG       0x6000000
+#define PPR_LOG         0x6200000
+#define WAIT_STORES     0x6400000
+
+static const uint64_t state_iommu =
+    E_ASSIGNED | E_IMMUTABLE | 2ULL << 48 | 1ULL << 12;
 
 static void test_init_iommu(void)
 {
-    start(" -device amd-iommu");
-    assert_runs(WRMSR, MSR_SYSCFG, msr(MSR_SYSCFG) | MFDM);
-    enable_snp();
-    assert_runs(WRMSR, MSR_HSAVE_PA, 0);
+    host_ready_with(WITH_IOMMU);
     g_assert_cmphex(PSP_CMD(SNP_INIT), ==, INVALID_CONFIG);
     poke(IOMMU_CONTROL, 1);
     g_assert_cmphex(PSP_CMD(SNP_INIT), ==, OK);
+    psp_stop();
+}
+
+/*
+ * 8.9.2 "RMP initialization": what the IOMMU writes to is the firmware's, until
+ * SNP_SHUTDOWN_EX.
+ */
+static void test_iommu_pages(void)
+{
+    static const struct {
+        uint64_t base;
+        unsigned pages;
+    } ranges[] = { { EVENT_LOG, 1 }, { PPR_LOG, 2 }, { WAIT_STORES, 1 } };
+
+    host_ready_with(WITH_IOMMU);
+    poke(IOMMU_EVENT_LOG, EVENT_LOG | LOG_LEN(8));
+    poke(IOMMU_PPR_LOG, PPR_LOG | LOG_LEN(9));
+    poke(IOMMU_EXCL_BASE, WAIT_STORES);
+    poke(IOMMU_EXCL_END, WAIT_STORES);
+    poke(IOMMU_CONTROL, 1);
+    g_assert_cmphex(PSP_CMD(SNP_INIT), ==, OK);
+    for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++) {
+        uint64_t end = ranges[i].base + ranges[i].pages * 0x1000;
+
+        for (uint64_t spa = ranges[i].base; spa < end; spa += 0x1000) {
+            g_assert_cmphex(entry(spa), ==, state_iommu);
+            g_assert_cmphex(page_reclaim(spa), ==, INVALID_PAGE_STATE);
+        }
+        g_assert_cmphex(entry(end), ==, 0);
+    }
+    g_assert_cmphex(PSP_CMD(SNP_SHUTDOWN_EX, { 0, 4, 8 }, { 4, 4, 1 }), ==, OK);
+    for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++) {
+        for (unsigned page = 0; page < ranges[i].pages; page++) {
+            g_assert_cmphex(entry(ranges[i].base + page * 0x1000), ==,
+                            state_reclaim);
+            give_back(ranges[i].base + page * 0x1000);
+        }
+    }
+    psp_stop();
+}
+
+/*
+ * Linux allocates a PPR log for an IOMMU with PPRSup, programs it only where GTSup
+ * and EPHSup are reported as well, and wants it back from the firmware in any
+ * case: one without the other would leave it with a log that is nobody's.
+ */
+static void test_iommu_features(void)
+{
+    const uint64_t ppr = 1ULL << 1, gt = 1ULL << 4, eph = 1ULL << 50;
+
+    host_ready_with(WITH_IOMMU);
+    g_assert_cmphex(peek(IOMMU_EFR) >> 63, ==, 1);
+    g_assert_cmphex(peek(IOMMU_EFR) & (ppr | gt | eph), ==, ppr | gt | eph);
     psp_stop();
 }
 
@@ -446,6 +512,8 @@ int main(int argc, char **argv)
     qtest_add_func("/amd-psp-snp/init-ex", test_init_ex);
     qtest_add_func("/amd-psp-snp/nv-taken-back", test_nv_taken_back);
     qtest_add_func("/amd-psp-snp/init-iommu", test_init_iommu);
+    qtest_add_func("/amd-psp-snp/iommu-pages", test_iommu_pages);
+    qtest_add_func("/amd-psp-snp/iommu-features", test_iommu_features);
     qtest_add_func("/amd-psp-snp/response-page", test_response_page);
     qtest_add_func("/amd-psp-snp/context", test_context);
     qtest_add_func("/amd-psp-snp/policy", test_policy);

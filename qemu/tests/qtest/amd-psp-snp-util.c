@@ -38,12 +38,17 @@ uint64_t msr(uint32_t index)
     return run(RDMSR, index, 0, 0).rax;
 }
 
-void host_ready(void)
+void host_ready_with(const char *more)
 {
-    start("");
+    start(more);
     assert_runs(WRMSR, MSR_SYSCFG, msr(MSR_SYSCFG) | MFDM);
     enable_snp();
     assert_runs(WRMSR, MSR_HSAVE_PA, 0);
+}
+
+void host_ready(void)
+{
+    host_ready_with("");
 }
 
 void snp_up(void)

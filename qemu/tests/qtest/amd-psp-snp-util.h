@@ -55,8 +55,12 @@ void give_firmware(uint64_t spa);
 void give_back(uint64_t spa);
 unsigned page_reclaim(uint64_t spa);
 
-/* A host on which SNP_INIT will succeed; has; and a guest that is launched */
+/*
+ * A host on which SNP_INIT will succeed, and one with @more on its command line;
+ * one on which it has; and a guest that is launched
+ */
 void host_ready(void);
+void host_ready_with(const char *more);
 void snp_up(void);
 void guest_started(uint64_t policy);
 
