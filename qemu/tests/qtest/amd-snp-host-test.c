@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qemu/units.h"
 #include "amd-snp-host-util.h"
 
 /* In the guest, which runs without paging: all of it is private. */
@@ -140,6 +141,29 @@ static void test_host_store_2m(void)
     assert_denied(STORE, AREA_2M + 0x3000);
     assert_runs(LOAD, AREA_2M + 0x3000, 0);
     assert_runs(STORE, AREA_2M + 0x200000, 0);
+    psp_stop();
+}
+
+/*
+ * The translation is in use again when another one has taken its place before, of
+ * a page whose number has other low bits.
+ */
+static void test_host_store_back(void)
+{
+    const uint64_t other = AREA_4K + MiB, large = AREA_4K + 128 * MiB;
+    Outcome o;
+
+    start_snp("");
+    rmp_state(STATE2, 0x200000, ASID, true, true, false);
+    rmp_state(STATE, 0x7000, ASID, true, false, false);
+    poke(PT + 8 * 256, peek(PT + 8 * 257));
+    o = run(STORE_BACK, AREA_4K, other, large);
+    g_assert_cmphex(peek(entry_at(large)) & (E_ASSIGNED | E_2M), ==,
+                    E_ASSIGNED | E_2M);
+    g_assert_cmphex(peek(entry_at(AREA_4K)) & E_ASSIGNED, ==, E_ASSIGNED);
+    g_assert_cmphex(o.vector, ==, PF);
+    g_assert_cmphex(o.error, ==, 0x80000003);
+    g_assert_cmphex(o.cr2, ==, AREA_4K);
     psp_stop();
 }
 
@@ -380,6 +404,7 @@ int main(int argc, char **argv)
     qtest_add_func("/amd-snp-host/rmpupdate", test_rmpupdate);
     qtest_add_func("/amd-snp-host/store", test_host_store);
     qtest_add_func("/amd-snp-host/store-2m", test_host_store_2m);
+    qtest_add_func("/amd-snp-host/store-back", test_host_store_back);
     qtest_add_func("/amd-snp-host/page-table", test_host_page_table);
     qtest_add_func("/amd-snp-host/vmrun-pages", test_vmrun_pages);
     qtest_add_func("/amd-snp-host/plain-guest", test_plain_guest_store);

@@ -174,12 +174,18 @@ uint64_t entry_at(uint64_t spa)
     return rmp_base + 0x4000 + (spa >> 12) * 16;
 }
 
+void rmp_state(uint64_t addr, uint64_t gpa, uint32_t asid, bool assigned,
+               bool large, bool immutable)
+{
+    poke(addr, gpa);
+    poke(addr + 8, assigned | large << 8 | immutable << 16 |
+                   (uint64_t)asid << 32);
+}
+
 Outcome rmpupdate(uint64_t spa, uint64_t gpa, uint32_t asid, bool assigned,
                   bool large, bool immutable)
 {
-    poke(STATE, gpa);
-    poke(STATE + 8, assigned | large << 8 | immutable << 16 |
-                    (uint64_t)asid << 32);
+    rmp_state(STATE, gpa, asid, assigned, large, immutable);
     return run(RMPUPDATE, spa, STATE, 0);
 }
 

@@ -18,6 +18,7 @@
 #define PDPT            0x21000
 #define PD              0x22000         /* four of them */
 #define STATE           0x28000         /* operand of RMPUPDATE */
+#define STATE2          0x28010         /* ... of the first of two */
 #define HSAVE           0x40000
 #define NPML4           0x50000
 #define NPDPT           0x51000
@@ -37,7 +38,7 @@
 #define ASID            5
 
 enum { WRMSR = 1, RDMSR, STORE, LOAD, RMPUPDATE, PSMASH, RMPREAD, PVALIDATE,
-       VMRUN };
+       VMRUN, STORE_BACK };
 
 enum { UD = 6, GP = 13, PF = 14 };
 
@@ -83,6 +84,9 @@ uint64_t entry_at(uint64_t spa);
 #define E_VALID         (1ULL << 62)
 #define ALL_PERMS       0x0f
 
+/* The operand of RMPUPDATE, at @addr */
+void rmp_state(uint64_t addr, uint64_t gpa, uint32_t asid, bool assigned,
+               bool large, bool immutable);
 Outcome rmpupdate(uint64_t spa, uint64_t gpa, uint32_t asid, bool assigned,
                   bool large, bool immutable);
 

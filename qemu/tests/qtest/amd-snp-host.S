@@ -78,7 +78,7 @@ next:
 table:
     .long 0, wr_msr - table, rd_msr - table, store - table, load - table
     .long rmpupdate - table, psmash - table, rmpread - table
-    .long pvalidate - table, vmrun - table
+    .long pvalidate - table, vmrun - table, store_back - table
 wr_msr:
     movq %rcx, %rdx
     xchgq %rax, %rcx
@@ -108,6 +108,24 @@ rmpread:
     jmp done
 pvalidate:
     .byte 0xf2, 0x0f, 0x01, 0xff
+    jmp done
+/*
+ * The page at rax is touched, the one at rcx, which takes its place in TLBs, and
+ * again the former, without a flush between them: only RMPUPDATEs, the first of
+ * the page at rdx.
+ */
+store_back:
+    movq %rax, %r8
+    movq %rax, (%r8)
+    movq %rcx, (%rcx)
+    movq %rdx, %rax
+    movl $0x28010, %ecx
+    .byte 0xf2, 0x0f, 0x01, 0xfe
+    movq %rax, (%r8)
+    movq %r8, %rax
+    movl $0x28000, %ecx
+    .byte 0xf2, 0x0f, 0x01, 0xfe
+    movq %rax, (%r8)
     jmp done
 vmrun:
     clgi
