@@ -126,7 +126,7 @@ struct vmgexit {
 	struct vmgexit_req req;
 	struct vmgexit_reply reply;
 	int (*complete)(struct kvm_vcpu *vcpu);
-	bool snp;		/* the VM, for good */
+	bool snp;		/* sev_snp_guest(), looked up once */
 	bool in_flight;
 	bool missing;
 	struct {

@@ -7,22 +7,16 @@
  *
  * The argument is a subtest, all of them without.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-#include <linux/userfaultfd.h>
 
 #include "apic.h"
 #include "kselftest.h"
 #include "kvm_util.h"
+#include "late_pages.h"
 #include "processor.h"
 #include "sev_ghcb.h"
 #include "sev_machine.h"
@@ -182,27 +176,6 @@ static void setup(struct kvm_vm *vm)
 	vm_install_exception_handler(vm, VECTOR_OTHER, other_handler);
 }
 
-/* From now on the pages are missing, and a descriptor tells who misses one. */
-static int take_pages_away(struct kvm_vm *vm)
-{
-	void *hva = addr_gpa2hva(vm, SLOT_GPA);
-	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)hva, .len = NR_PAGES * 4096 },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	struct uffdio_api api = { .api = UFFD_API };
-	/* poll() takes no other. */
-	int fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	TEST_ASSERT(fd >= 0, "userfaultfd: %s", strerror(errno));
-	TEST_ASSERT(!ioctl(fd, UFFDIO_API, &api), "UFFDIO_API: %s", strerror(errno));
-	TEST_ASSERT(!ioctl(fd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER: %s",
-		    strerror(errno));
-	TEST_ASSERT(!madvise(hva, NR_PAGES * 4096, MADV_DONTNEED), "madvise: %s",
-		    strerror(errno));
-	return fd;
-}
-
 /* vCPU 0, until it exits */
 struct runner {
 	struct kvm_vcpu *vcpu;
@@ -239,38 +212,23 @@ static bool has_ended(const struct runner *r)
 	return poll(&pfd, 1, 0);
 }
 
+static void *late_hva(struct kvm_vm *vm, int page)
+{
+	return addr_gpa2hva(vm, SLOT_GPA + page * 4096);
+}
+
 /* False if the guest, for being wrong, comes to its end without. */
 static bool wait_until_missed(int fd, const struct runner *r, int page)
 {
-	uint64_t hva = (uintptr_t)addr_gpa2hva(r->vcpu->vm, SLOT_GPA) + page * 4096;
-	struct pollfd pfds[] = {
-		{ .fd = fd, .events = POLLIN },
-		{ .fd = r->ended, .events = POLLIN },
-	};
-	struct uffd_msg msg;
-
-	poll(pfds, ARRAY_SIZE(pfds), -1);
-	if (!(pfds[0].revents & POLLIN))
-		return false;
-
-	TEST_ASSERT(read(fd, &msg, sizeof(msg)) == sizeof(msg), "userfaultfd: %s",
-		    strerror(errno));
-	TEST_ASSERT(msg.event == UFFD_EVENT_PAGEFAULT && msg.arg.pagefault.address == hva,
-		    "event %u at %llx", msg.event, msg.arg.pagefault.address);
-	return true;
+	return late_page_wait_until_missed(fd, late_hva(r->vcpu->vm, page), r->ended);
 }
 
 static void give_page(int fd, struct kvm_vm *vm, int page)
 {
-	static uint64_t content[512];
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)addr_gpa2hva(vm, SLOT_GPA) + page * 4096,
-		.src = (uintptr_t)content,
-		.len = sizeof(content),
-	};
+	static uint64_t content[512] __aligned(4096);
 
 	content[0] = PATTERN(page);
-	TEST_ASSERT(!ioctl(fd, UFFDIO_COPY, &copy), "UFFDIO_COPY: %s", strerror(errno));
+	late_page_give(fd, late_hva(vm, page), content);
 }
 
 static void interrupt(struct kvm_vm *vm)
@@ -283,7 +241,7 @@ static void interrupt(struct kvm_vm *vm)
 static void run_with_late_pages(struct sev_machine *m)
 {
 	struct shared *host = addr_gpa2hva(m->vm, shared_gpa);
-	int fd = take_pages_away(m->vm);
+	int fd = late_pages_take_away(late_hva(m->vm, 0), NR_PAGES * 4096);
 	struct runner r;
 
 	start(&r, m->vcpus[0]);

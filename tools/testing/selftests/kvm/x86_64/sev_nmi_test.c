@@ -145,7 +145,6 @@ static bool run(const struct sev_subtest *t)
 }
 
 static const struct sev_subtest subtests[] = {
-	SEV_NMI_SUBTESTS(run),
 	{ "storm", run, &sev_nmi_storm, .takes_long = true },
 	{ "userspace_exit", run, &userspace_exit },
 };
@@ -154,5 +153,5 @@ int main(int argc, char *argv[])
 {
 	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SEV_ES));
 
-	return sev_subtests_main(argc, argv, subtests, ARRAY_SIZE(subtests));
+	return sev_nmi_main(argc, argv, run, subtests, ARRAY_SIZE(subtests));
 }

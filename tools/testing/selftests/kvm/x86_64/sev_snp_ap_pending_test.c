@@ -9,25 +9,21 @@
  * answered.  The argument is a subtest, all of them without.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <linux/bitfield.h>
 #include <linux/kernel.h>
 #include <linux/kvm_para.h>
-#include <linux/userfaultfd.h>
 
 #include "apic.h"
 #include "kselftest.h"
 #include "kvm_util.h"
+#include "late_pages.h"
 #include "processor.h"
 #include "sev_ghcb.h"
 #include "sev_snp.h"
@@ -395,36 +391,12 @@ static bool test_reset_hold(const struct sev_subtest *subtest)
 /*
  * The request comes while KVM waits for a page, which the host has not got.
  */
-static int take_page_away(void *page)
-{
-	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)page, .len = PAGE_SIZE },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	struct uffdio_api api = { .api = UFFD_API };
-	/* poll() takes no other. */
-	int fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	TEST_ASSERT(fd >= 0, "userfaultfd: %s", strerror(errno));
-	TEST_ASSERT(!ioctl(fd, UFFDIO_API, &api), "UFFDIO_API: %s", strerror(errno));
-	TEST_ASSERT(!ioctl(fd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER: %s",
-		    strerror(errno));
-	TEST_ASSERT(!madvise(page, PAGE_SIZE, MADV_DONTNEED), "madvise: %s",
-		    strerror(errno));
-	return fd;
-}
-
 static void give_page(int fd, void *page)
 {
 	static uint8_t content[PAGE_SIZE] __aligned(PAGE_SIZE);
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)page,
-		.src = (uintptr_t)content,
-		.len = sizeof(content),
-	};
 
 	memset(content, PATTERN, sizeof(content));
-	TEST_ASSERT(!ioctl(fd, UFFDIO_COPY, &copy), "UFFDIO_COPY: %s", strerror(errno));
+	late_page_give(fd, page, content);
 }
 
 struct run_once {
@@ -461,18 +433,6 @@ static void end(struct run_once *once)
 	close(once->ended);
 }
 
-/* False if KVM_RUN ends without. */
-static bool wait_until_missed(int fd, const struct run_once *once)
-{
-	struct pollfd pfds[] = {
-		{ .fd = fd, .events = POLLIN },
-		{ .fd = once->ended, .events = POLLIN },
-	};
-
-	poll(pfds, ARRAY_SIZE(pfds), -1);
-	return pfds[0].revents & POLLIN;
-}
-
 /*
  * KVM_RUN with a page missing, until somebody waits for it; then the request, and
  * then the page.  If that is not the GHCB then the GHCB is filled in between.
@@ -483,9 +443,10 @@ static void request_meanwhile(struct sev_snp_remote *r, uint64_t req, void *page
 	struct run_once once;
 	int fd;
 
-	fd = take_page_away(page);
+	fd = late_pages_take_away(page, PAGE_SIZE);
 	start(&once, r->vcpus[1].runner.vcpu);
-	if (EXPECT(r, wait_until_missed(fd, &once), "nobody misses the page")) {
+	if (EXPECT(r, late_page_wait_until_missed(fd, page, once.ended),
+		   "nobody misses the page")) {
 		request(r, req);
 		if (page != ghcb)
 			memset(ghcb, PATTERN, PAGE_SIZE);

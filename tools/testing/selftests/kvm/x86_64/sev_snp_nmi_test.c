@@ -107,7 +107,6 @@ static bool run(const struct sev_subtest *t)
 }
 
 static const struct sev_subtest subtests[] = {
-	SEV_NMI_SUBTESTS(run),
 	{ "storm", run, &sev_nmi_storm },
 	{ "psc", run, &psc },
 };
@@ -116,5 +115,5 @@ int main(int argc, char *argv[])
 {
 	TEST_REQUIRE_SEV_SNP();
 
-	return sev_subtests_main(argc, argv, subtests, ARRAY_SIZE(subtests));
+	return sev_nmi_main(argc, argv, run, subtests, ARRAY_SIZE(subtests));
 }

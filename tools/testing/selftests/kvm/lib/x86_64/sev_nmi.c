@@ -2,6 +2,8 @@
 /*
  * NMIs in protected guests: the guests, and how they are set up.
  */
+#include <stdlib.h>
+
 #include <linux/bitfield.h>
 
 #include "apic.h"
@@ -391,7 +393,10 @@ static void guest_registers(uint32_t id)
 	GUEST_DONE();
 }
 
-/* The host does not have the pages yet that it takes to get to the handler. */
+/*
+ * What an instruction raises: the host does not have the pages yet that it takes
+ * to get to the handler.
+ */
 static void guest_software_int(uint32_t id)
 {
 	asm volatile("int $2" : : : "memory");
@@ -399,42 +404,63 @@ static void guest_software_int(uint32_t id)
 	GUEST_DONE();
 }
 
+static void breakpoint_handler(struct ex_regs *regs)
+{
+	sev_nmi_done++;
+}
+
+static void guest_int3(uint32_t id)
+{
+	asm volatile("int3" : : : "memory");
+	GUEST_ASSERT_EQ(READ_ONCE(sev_nmi_done), 1);
+	GUEST_DONE();
+}
+
 /*
  * The guests, and their hosts.
  */
-const struct sev_nmi_guest sev_nmi_nested = { guest_nested, nested_handler, 2 };
-
-const struct sev_nmi_guest sev_nmi_no_exit = { guest_no_exit, no_exit_handler, 2 };
-
-const struct sev_nmi_guest sev_nmi_registers = { guest_registers, registers_handler, 1 };
-
-const struct sev_nmi_guest sev_nmi_software_int = {
-	guest_software_int, sev_nmi_counting_handler, 1,
-};
-
-const struct sev_nmi_guest sev_nmi_no_nmi = {
-	guest_no_nmi, sev_nmi_counting_handler, 1,
-};
-
-const struct sev_nmi_guest sev_nmi_exact = { guest_exact, exact_handler, 2 };
-
 const struct sev_nmi_guest sev_nmi_storm = { guest_storm, storm_handler, 3 };
 
-const struct sev_nmi_guest sev_nmi_parked = {
-	guest_parked, storm_handler, 2, .ap_waits_for_sipi = true,
+static const struct {
+	const char *name;
+	struct sev_nmi_guest guest;
+} guests[] = {
+	{ "nested", { guest_nested, nested_handler, 2 } },
+	{ "registers", { guest_registers, registers_handler, 1 } },
+	{ "software_int", { guest_software_int, sev_nmi_counting_handler, 1 } },
+	{ "int3", { guest_int3, breakpoint_handler, 1, .vector = BP_VECTOR } },
+	{ "no_nmi", { guest_no_nmi, sev_nmi_counting_handler, 1 } },
+	{ "sti_shadow", {
+		guest_sti_shadow, sev_nmi_counting_handler, 1, .needs_trap = true,
+	} },
+	{ "mov_ss_shadow", {
+		guest_mov_ss_shadow, sev_nmi_counting_handler, 1, .needs_trap = true,
+	} },
+	{ "shadow_without_if", {
+		guest_shadow_without_if, sev_nmi_counting_handler, 1, .needs_trap = true,
+	} },
+	{ "no_exit", { guest_no_exit, no_exit_handler, 2 } },
+	{ "exact", { guest_exact, exact_handler, 2 } },
+	{ "parked", { guest_parked, storm_handler, 2, .ap_waits_for_sipi = true } },
 };
 
-const struct sev_nmi_guest sev_nmi_sti_shadow = {
-	guest_sti_shadow, sev_nmi_counting_handler, 1, .needs_trap = true,
-};
+int sev_nmi_main(int argc, char *argv[],
+		 bool (*run)(const struct sev_subtest *t),
+		 const struct sev_subtest *own, int nr_own)
+{
+	struct sev_subtest *tests = calloc(ARRAY_SIZE(guests) + nr_own, sizeof(*tests));
+	int nr;
 
-const struct sev_nmi_guest sev_nmi_mov_ss_shadow = {
-	guest_mov_ss_shadow, sev_nmi_counting_handler, 1, .needs_trap = true,
-};
-
-const struct sev_nmi_guest sev_nmi_shadow_without_if = {
-	guest_shadow_without_if, sev_nmi_counting_handler, 1, .needs_trap = true,
-};
+	TEST_ASSERT(tests, "no memory");
+	for (nr = 0; nr < ARRAY_SIZE(guests); nr++) {
+		tests[nr].name = guests[nr].name;
+		tests[nr].run = run;
+		tests[nr].data = &guests[nr].guest;
+	}
+	while (nr_own--)
+		tests[nr++] = *own++;
+	return sev_subtests_main(argc, argv, tests, nr);
+}
 
 void vm_sev_nmi_prepare(struct kvm_vm *vm, struct kvm_vcpu *vcpus[],
 			const struct sev_nmi_guest *guest)
@@ -442,7 +468,7 @@ void vm_sev_nmi_prepare(struct kvm_vm *vm, struct kvm_vcpu *vcpus[],
 	struct kvm_mp_state uninitialized = { KVM_MP_STATE_UNINITIALIZED };
 	int i;
 
-	vm_install_exception_handler(vm, NMI_VECTOR, guest->handler);
+	vm_install_exception_handler(vm, guest->vector ?: NMI_VECTOR, guest->handler);
 	for (i = 0; i < guest->nr_vcpus; i++)
 		vcpu_args_set(vcpus[i], 1, i);
 	if (guest->ap_waits_for_sipi)
