@@ -11,6 +11,7 @@
 #include "qapi/error.h"
 #include "libqos/pci-pc.h"
 #include "amd-snp-host-util.h"
+#include "x86-rom.h"
 
 extern const uint8_t snp_rom[], snp_rom_end[], snp_loop[], snp_loop_end[],
                      snp_stubs[];
@@ -103,20 +104,6 @@ static void exception_handlers(uint64_t stubs)
     poke(IDTR + 2, IDT);
 }
 
-static char *make_rom(void)
-{
-    g_autofree char *rom = g_malloc0(0x10000);
-    char *path = NULL;
-    int fd = g_file_open_tmp("amd-snp-rom-XXXXXX", &path, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    close(fd);
-    memcpy(rom + 0xf000, snp_rom, snp_rom_end - snp_rom);
-    memcpy(rom + 0xfff0, "\xe9\x0d\xf0", 3);            /* jmp 0xf000 */
-    g_assert_true(g_file_set_contents(path, rom, 0x10000, NULL));
-    return path;
-}
-
 static void psp_found(QPCIDevice *dev, int devfn, void *data)
 {
     psp.dev = dev;
@@ -125,7 +112,7 @@ static void psp_found(QPCIDevice *dev, int devfn, void *data)
 void start_with(const char *machine, const uint8_t *loop, size_t len,
                 uint64_t stubs)
 {
-    g_autofree char *rom = make_rom();
+    g_autofree char *rom = x86_rom_create(snp_rom, snp_rom_end - snp_rom);
 
     qcrypto_init(&error_abort);
     psp.qts = qtest_initf("-accel tcg -machine q35 -nodefaults -S -bios %s "

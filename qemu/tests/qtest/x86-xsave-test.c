@@ -8,11 +8,10 @@
  */
 #include "qemu/osdep.h"
 #include "libqtest.h"
+#include "x86-rom.h"
 
 #define MAILBOX         0x8000
 #define AREA            0x9000
-#define ROM_SIZE        0x10000
-#define ROM_CODE        0xf000
 #define XSTATE_BV       (AREA + 512)
 #define XCOMP_BV        (AREA + 520)
 #define COMPACTED       (1ull << 63)
@@ -179,25 +178,10 @@ static void test_xss(void)
     }
 }
 
-static char *write_rom(void)
-{
-    g_autofree uint8_t *rom = g_malloc0(ROM_SIZE);
-    static const uint8_t reset[] = { 0xe9, 0x0d, 0xf0 };    /* to ROM_CODE */
-    char *path;
-    int fd = g_file_open_tmp("x86-xsave-XXXXXX", &path, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    memcpy(rom + ROM_CODE, xsave_rom, xsave_rom_end - xsave_rom);
-    memcpy(rom + 0xfff0, reset, sizeof(reset));
-    g_assert_cmpint(write(fd, rom, ROM_SIZE), ==, ROM_SIZE);
-    close(fd);
-    return path;
-}
-
 int main(int argc, char **argv)
 {
     static const uint32_t ops[] = { XRSTOR, XRSTORS, XSAVEC, XSAVES };
-    g_autofree char *rom = write_rom();
+    g_autofree char *rom = x86_rom_create(xsave_rom, xsave_rom_end - xsave_rom);
     int ret;
 
     g_test_init(&argc, &argv, NULL);
@@ -205,7 +189,7 @@ int main(int argc, char **argv)
                       "-global apic-common.vapic=off -bios %s "
                       "-cpu max,+avx,+xsavec,+xsaves", rom);
     /* #GP, in the ROM's copy below 1M */
-    qtest_writew(qts, GP * 4, ROM_CODE + (xsave_fault - xsave_rom));
+    qtest_writew(qts, GP * 4, X86_ROM_IP + (xsave_fault - xsave_rom));
     qtest_writew(qts, GP * 4 + 2, 0xf000);
     qtest_writel(qts, MAILBOX, 0);
     qtest_qmp_assert_success(qts, "{ 'execute': 'cont' }");
